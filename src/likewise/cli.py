@@ -1,0 +1,354 @@
+"""The command line: parse, call, print. What a command does stands in the module it calls, imported when it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from likewise.errors import LikewiseError, UserError
+
+if TYPE_CHECKING:
+    from likewise.pipeline import Outcome
+
+application = typer.Typer(
+    name="likewise",
+    help="Teach a model what alike means in your data, and trust the numbers it prints.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: a TOML or YAML file.")]
+Changes = Annotated[list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; may be given again.")]
+Folder = Annotated[Path | None, typer.Option("--folder", help="The run's folder; runs/NAME by default.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even what has not changed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RunFolder = Annotated[Path | None, typer.Option("--run", help="A run's folder; by default the latest below runs/.")]
+
+
+@application.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["LIKEWISE_DEBUG"] = "1"
+
+
+@application.command()
+def demo(
+    which: Annotated[Literal["text"], typer.Argument(help="Which demonstration.")] = "text",
+    folder: Folder = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """A real run on data that every machine has, without a download; ends with a verdict and a page to open."""
+    from likewise.config import packaged_recipe
+
+    recipe = packaged_recipe(f"demo_{which}")
+    if not as_json:
+        _line("Docstrings of the Python code on this machine: find a function's documentation by its first sentence.")
+    outcome = _run(recipe, folder, None, fresh, as_json)
+    if as_json or outcome.verdict is None:
+        return
+    example = "Return the median of the values"
+    _line(f'\nA search, as by: likewise search "{example}"\n')
+    _search(example, 3, outcome.folder, [], as_json=False)
+    _line(f"\nThe page: {outcome.report}")
+
+
+@application.command()
+def init(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+    old: Annotated[Path | None, typer.Option("--from", help="Another system's YAML configuration, translated key by key.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
+) -> None:
+    """Write a commented recipe to edit, or translate another system's configuration into one."""
+    from likewise.config import packaged
+
+    name = recipe or "text"
+    if old is not None:
+        from likewise.translating import translate
+
+        translation = translate(old)
+        text = translation.toml
+        _table(("key", "became", "note"), translation.rows)
+    else:
+        text = packaged(name)
+    target = folder / f"{name}.toml"
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} exists; give --overwrite to replace it, or another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    _line(f"Wrote {target}. Edit it, then: likewise check {target}")
+
+
+@application.command()
+def check(recipe: RecipePath, changes: Changes = [], folder: Folder = None, as_json: AsJson = False) -> None:  # noqa: B006  # typer's form
+    """Read the data, count, name problems, and estimate time, memory and disk before hours of work."""
+    from likewise.checking import check as work
+    from likewise.config import read_recipe
+    from likewise.console import closing, reporter
+
+    heard = reporter(as_json)
+    with closing(heard):
+        found = work(read_recipe(recipe, changes), folder, heard)
+    if as_json:
+        _json(found.as_json())
+        return
+    _table(("what", "found"), found.rows)
+    for problem in found.problems:
+        _line(f"! {problem}")
+
+
+@application.command()
+def run(
+    recipe: RecipePath,
+    changes: Changes = [],  # noqa: B006  # typer's form
+    until: Annotated[str | None, typer.Option("--until", help="Stop after this stage.")] = None,
+    folder: Folder = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe: every stage whose section or input has changed."""
+    from likewise.config import read_recipe
+
+    _run(read_recipe(recipe, changes), folder, until, fresh, as_json)
+
+
+def _stage_command(stage: str, does: str) -> None:
+    def command(
+        recipe: RecipePath,
+        changes: Changes = [],  # noqa: B006  # typer's form
+        folder: Folder = None,
+        fresh: Fresh = False,
+        as_json: AsJson = False,
+    ) -> None:
+        from likewise.config import read_recipe
+
+        _run(read_recipe(recipe, changes), folder, stage, fresh, as_json)
+
+    application.command(stage, help=f"{does} (with the stages before it, where they have changed).")(command)
+
+
+for _stage, _does in {
+    "ingest": "Read the data",
+    "fingerprint": "Find near-duplicates",
+    "split": "Divide into train, validation and test",
+    "embed": "Compute the vectors of the model to start from",
+    "mine": "Find hard negatives",
+    "train": "Train",
+    "evaluate": "Measure before and after",
+    "index": "Build what is searched",
+    "report": "Write the page",
+}.items():
+    _stage_command(_stage, _does)
+
+
+@application.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 10,
+    run_folder: RunFolder = None,
+    where: Annotated[list[str], typer.Option("--where", metavar="COLUMN=VALUE", help="Only items with this value.")] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Search a run's index with words."""
+    _search(query, k, run_folder, where, as_json)
+
+
+@application.command()
+def compare(first: Path, second: Path, as_json: AsJson = False) -> None:
+    """Two runs side by side: their metrics, a paired test where they share test queries, and what differs in their recipes."""
+    from likewise.comparing import compare as work
+
+    found = work(first, second)
+    if as_json:
+        _json(found.as_json())
+        return
+    _table(("metric", str(first), str(second)), found.metrics)
+    if found.sentence:
+        _line(found.sentence)
+    if found.recipe:
+        _table(("recipe", str(first), str(second)), found.recipe)
+
+
+@application.command()
+def publish(
+    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    run_folder: RunFolder = None,
+    name: Annotated[str | None, typer.Option(help="The model's name on its card.")] = None,
+    push: Annotated[str | None, typer.Option(help="Also upload it to this repository of the Hugging Face hub.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is there.")] = False,
+) -> None:
+    """Write a folder that SentenceTransformer opens, with a card that tells the measured verdict."""
+    from likewise.publishing.huggingface import publish as work
+    from likewise.publishing.huggingface import push as upload
+
+    published = work(_latest(run_folder), target, overwrite=overwrite, name=name)
+    _line(f"Wrote {target}: {published.sentence}")
+    if push:
+        _line(f"Uploaded to {upload(target, push)}")
+
+
+@application.command()
+def export(
+    kind: Annotated[Literal["numpy", "faiss", "parquet", "csv", "jsonl"], typer.Argument(help="The format.")],
+    target: Annotated[Path, typer.Argument(help="The folder to write.")],
+    run_folder: RunFolder = None,
+) -> None:
+    """Write ids and vectors in a format other tools read."""
+    from likewise.publishing.export import export as work
+
+    for path in work(_latest(run_folder), target, kind):
+        _line(f"Wrote {path}")
+
+
+@application.command()
+def inspect(path: Path, as_json: AsJson = False) -> None:
+    """Tell what a file, an artifact or a run holds."""
+    from likewise.inspecting import inspect as work
+
+    found = work(path)
+    if as_json:
+        _json(found.as_json())
+    else:
+        _table(("what", "value"), found.rows)
+
+
+@application.command()
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference page instead of JSON schema.")] = False,
+) -> None:
+    """Print every section, key, type, default and effect of a recipe."""
+    from likewise.reference import as_markdown, json_schema
+
+    if markdown:
+        sys.stdout.write(as_markdown())
+    else:
+        _json(json_schema())
+
+
+@application.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove artifacts of a run that are no longer in force, and unfinished ones."""
+    import shutil
+
+    from likewise.artifacts.run import Run, leftovers
+
+    if not folder.is_dir():
+        raise UserError(f"There is no run {folder}; name a folder below runs/.")
+    with Run(folder):
+        found = leftovers(folder)
+        size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())
+        if not found:
+            _line("Nothing to remove.")
+            return
+        for path in found:
+            _line(str(path))
+        if yes or typer.confirm(f"Remove these {len(found)} folders ({size / 1e6:,.1f} MB)?"):
+            for path in found:
+                shutil.rmtree(path)
+            _line(f"Removed {size / 1e6:,.1f} MB.")
+
+
+def _run(recipe: Any, folder: Path | None, until: str | None, fresh: bool, as_json: bool) -> Outcome:
+    from likewise.console import closing, reporter
+    from likewise.pipeline import run as work
+
+    heard = reporter(as_json)
+    with closing(heard):
+        outcome = work(recipe, folder, until=until, fresh=fresh, reporter=heard)
+    if as_json:
+        _json({"event": "done", "folder": str(outcome.folder), "verdict": outcome.verdict, "report": str(outcome.report or "")}, indent=None)
+        return outcome
+    if outcome.verdict is not None:
+        _line("")
+        for sentence in (outcome.verdict["sentence"], *outcome.verdict["others"]):
+            _line(sentence if isinstance(sentence, str) else sentence["sentence"])
+    if outcome.report is not None:
+        _line(f"Report: {outcome.report}")
+    return outcome
+
+
+def _search(query: str, k: int, run_folder: Path | None, where: list[str], as_json: bool) -> None:
+    from likewise.searching import open_run
+
+    conditions = {}
+    for condition in where:
+        column, equals, value = condition.partition("=")
+        if not equals:
+            raise UserError(f"--where {condition!r} is not COLUMN=VALUE.")
+        conditions[column] = value
+    found = open_run(_latest(run_folder)).search(query, k, where=conditions or None)
+    if as_json:
+        _json([{"id": hit.id, "score": hit.score, "text": hit.text, **hit.metadata} for hit in found])
+        return
+    _table(("score", "id", "text"), [(f"{hit.score:.3f}", hit.id, _shorten(hit.text, 300)) for hit in found])
+
+
+def _latest(folder: Path | None) -> Path:
+    if folder is not None:
+        if not folder.is_dir():
+            raise UserError(f"There is no run {folder}; name a folder below runs/, or run a recipe first.")
+        return folder
+    runs = sorted(Path("runs").glob("*/recipe.toml"), key=lambda path: path.stat().st_mtime) if Path("runs").is_dir() else []
+    if not runs:
+        raise UserError("There is no run below runs/; run a recipe first (likewise demo), or name a run with --run.")
+    return runs[-1].parent
+
+
+def _shorten(text: str, length: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _line(text: str) -> None:
+    typer.echo(text)
+
+
+def _json(value: Any, indent: int | None = 2) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def _table(head: tuple[str, ...], rows: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def main() -> None:
+    """The `likewise` command: exit 0, 2 for the user's mistake, 1 for ours, 143 after SIGTERM."""
+    try:
+        application()
+    except LikewiseError as error:
+        if os.environ.get("LIKEWISE_DEBUG"):
+            raise
+        typer.echo(f"likewise: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("likewise: interrupted; what was whole is kept, run again to go on.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:  # the last line of defence: our own mistake, told in one line
+        if os.environ.get("LIKEWISE_DEBUG"):
+            raise
+        typer.echo(f"likewise: {type(error).__name__}: {error} (a fault of ours; likewise --debug … shows where)", err=True)
+        sys.exit(1)

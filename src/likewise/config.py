@@ -1,0 +1,222 @@
+"""A recipe: the sections that the stages own, put together, read from TOML or YAML, checked, and written out again.
+
+No torch is imported here, so that a mistake in a recipe is told within half a second.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from likewise.data.options import INGEST_KINDS, FingerprintOptions, SplitOptions
+from likewise.encoders.options import ENCODER_KINDS
+from likewise.errors import RecipeError
+from likewise.evaluation.options import EvaluateOptions
+from likewise.index.options import RESULT_KINDS
+from likewise.mining.options import MineOptions
+from likewise.options import Kinds, Options
+from likewise.report.options import ReportOptions
+from likewise.training.options import TrainOptions
+from likewise.vectors.options import EmbedOptions
+
+RECIPES = ("text",)  # the recipes in the wheel that `init` offers
+
+
+class Recipe(Options):
+    """What to do with which data. A section that is absent is a stage that is absent."""
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The run's name, and its folder below runs/."""
+    seed: int = Field(0, ge=0)
+    """Of everything that is drawn at random."""
+    ingest: Annotated[Options, Kinds(INGEST_KINDS, "ingest")]
+    """Where items and evidence come from."""
+    fingerprint: FingerprintOptions | None = None
+    """How near-duplicates are found."""
+    split: SplitOptions | None = None
+    """What is held out for choosing and for the verdict."""
+    encoder: Annotated[Options, Kinds(ENCODER_KINDS, "encoder")]
+    """The model to start from."""
+    embed: EmbedOptions = EmbedOptions()
+    """How items become vectors."""
+    mine: MineOptions | None = None
+    """Which negatives to learn from."""
+    train: TrainOptions | None = None
+    """How the encoder is trained."""
+    evaluate: EvaluateOptions | None = None
+    """How the trained model is measured against its start."""
+    result: Annotated[Options, Kinds(RESULT_KINDS, "result")] | None = None
+    """What is kept to be used."""
+    report: ReportOptions | None = None
+    """The page that tells how it went."""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        needs = {
+            "split": ("fingerprint",),
+            "mine": ("split",),
+            "train": ("split",),
+            "evaluate": ("split",),
+        }
+        for section, others in needs.items():
+            for other in others:
+                if getattr(self, section) is not None and getattr(self, other) is None:
+                    raise RecipeError(f"[{section}] needs [{other}]: add the section (it may be empty).")
+        return self
+
+
+def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe in a TOML or YAML file, with `section.key=value` changes made to it.
+
+    Raises RecipeError with the file, the key, the value and the remedy. Relative paths inside are taken as they are: from the
+    folder in which the command runs.
+    """
+    path = Path(path)
+    raw = _parse(path)
+    for change in changes:
+        _change(raw, change)
+    return validated(raw, str(path))
+
+
+def validated(raw: Mapping[str, Any], name: str) -> Recipe:
+    """A recipe from plain values; `name` says in errors where they come from."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(f"{name}: {explain(error, raw)}") from None
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.*")] if path.parent.is_dir() else [], 1)
+        hint = f"did you mean {near[0]}?" if near else f"write one with: likewise init {RECIPES[0]}"
+        raise RecipeError(f"There is no recipe {path}; {hint}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = _parse_yaml(text) if path.suffix in {".yaml", ".yml"} else tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text ({error}); save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}.") from None
+    if not isinstance(value, dict):
+        raise RecipeError(f"{path} must hold sections with keys, not {type(value).__name__}.")
+    return value
+
+
+def _parse_yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"The YAML cannot be read: {error}.") from None
+
+
+def _change(raw: dict[str, Any], change: str) -> None:
+    """Apply `a.b=value`; the value is read as TOML, and as a text where it is not TOML."""
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise RecipeError(f'--set {change!r} is not "section.key=value", such as train.epochs=3.')
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in parts[:-1]:
+        inner = raw.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {change!r}: {part} is a value, not a section.")
+        raw = inner
+    raw[parts[-1]] = value
+
+
+def explain(error: ValidationError, raw: Mapping[str, Any]) -> str:
+    """The first mistake of a recipe in a sentence that names the key, the value and the remedy."""
+    sentences = []
+    for detail in error.errors():
+        place = [str(part) for part in detail["loc"]]
+        where = f"[{'.'.join(place[:-1])}] {place[-1]}" if len(place) > 1 else "".join(place)
+        if detail["type"] == "extra_forbidden":
+            known = list(_fields_at(place[:-1], raw))
+            near = difflib.get_close_matches(place[-1], known, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+            sentences.append(f"{where} is not a known key; {remedy}")
+        elif detail["type"] == "missing":
+            kind = "section" if len(place) == 1 else "key"
+            sentences.append(f"{where} is missing; add the {kind} (likewise schema tells about it).")
+        elif isinstance(cause := detail.get("ctx", {}).get("error"), RecipeError):
+            sentences.append(str(cause))
+        elif isinstance(cause, ValidationError):
+            sentences.append(explain(cause, raw))
+        else:
+            sentences.append(f"{where} = {detail['input']!r} is not accepted: {_lower(detail['msg'])}.")
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def _fields_at(place: Sequence[str], raw: Mapping[str, Any]) -> Sequence[str]:
+    """The keys that the model at a place of the recipe knows."""
+    model: type[Options] | None = Recipe
+    value: Any = raw
+    for part in place:
+        value = value.get(part, {}) if isinstance(value, Mapping) else {}
+        model = model_of(model, part, value) if model else None
+    return tuple(model.model_fields) if model else ()
+
+
+def model_of(model: type[Options], field: str, value: Any = None) -> type[Options] | None:
+    """The options class behind a field of a section: of the kind that `value` names where there are several."""
+    info = model.model_fields.get(field)
+    if info is None:
+        return None
+    kinds = kinds_of(model, field)
+    if kinds:
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        return kinds.get(kind) if kind else None
+    candidates = [info.annotation, *get_args(info.annotation)]
+    return next((found for found in candidates if isinstance(found, type) and issubclass(found, Options)), None)
+
+
+def kinds_of(model: type[Options], field: str) -> Mapping[str, type[Options]] | None:
+    """The table of kinds of a field, or None where it holds no kinds."""
+    info = model.model_fields[field]
+    places = [*info.metadata, *(getattr(info.annotation, "__metadata__", ()))]
+    for part in get_args(info.annotation):
+        places += getattr(part, "__metadata__", ())
+    return next((place.table for place in places if isinstance(place, Kinds)), None)
+
+
+def as_toml(recipe: Recipe) -> str:
+    """The recipe with every default written out; a key without a value is "none", an absent section stays absent."""
+    import tomli_w
+
+    sections = {name: value for name, value in recipe.model_dump(mode="json").items() if value is not None}
+    return tomli_w.dumps({name: _with_none(value) for name, value in sections.items()})
+
+
+def _with_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: "none" if inner is None else _with_none(inner) for key, inner in value.items()}
+    return value
+
+
+def packaged_recipe(name: str) -> Recipe:
+    """A recipe that comes with the package, ready to run."""
+    return validated(tomllib.loads(packaged(name)), f"{name}.toml")
+
+
+def packaged(name: str) -> str:
+    """The text of a recipe that comes with the package."""
+    found = resources.files("likewise.recipes") / f"{name}.toml"
+    if not found.is_file():
+        raise RecipeError(f"There is no recipe {name!r} in the package; it has {', '.join(RECIPES)}.")
+    return found.read_text(encoding="utf-8")

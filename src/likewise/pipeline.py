@@ -1,0 +1,98 @@
+"""The flow, top to bottom. Every stage runs once: again only when its own section or its inputs have changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likewise import stages
+from likewise.artifacts.artifact import Artifact
+from likewise.artifacts.draft import Reporter
+from likewise.artifacts.files import replacing
+from likewise.artifacts.run import Run
+from likewise.config import Recipe, as_toml
+
+STAGES = (
+    "ingest", "fingerprint", "split", "fit", "embed", "mine", "train", "embed-after", "baselines", "evaluate", "index", "report",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left: its folder, the artifacts by stage, and the verdict if it came that far."""
+
+    folder: Path
+    finished: Mapping[str, Artifact]
+    verdict: Mapping[str, Any] | None
+    report: Path | None
+
+
+def run(
+    recipe: Recipe, folder: Path | None = None, *, until: str | None = None, fresh: bool = False, reporter: Reporter | None = None
+) -> Outcome:
+    """Run a recipe in a folder (runs/NAME by default), up to the stage `until`; `fresh` does everything again."""
+    folder = folder or Path("runs") / recipe.name
+    with Run(folder, until=until, fresh=fresh, seed=recipe.seed, reporter=reporter) as r:
+        _write(folder / "recipe.toml", as_toml(recipe))
+        items = r.stage(stages.ingest, recipe.ingest)
+        looks = r.stage(stages.fingerprint, recipe.fingerprint, items)
+        split = r.stage(stages.divide, recipe.split, items, looks, name="split")
+        start = r.stage(stages.fit, recipe.encoder, items, split)
+        before = r.stage(stages.embed, recipe.embed, start, items)
+        mined = r.stage(stages.mine, recipe.mine, before, items, looks, split)
+        trained = r.stage(stages.train, training(recipe), start, before, items, looks, split, mined)
+        if trained and trained.json("chosen.json")["chosen"] == "trained":
+            after = r.stage(stages.embed, recipe.embed, trained, items, name="embed-after")
+        else:
+            after = r.absent("embed-after", "the start is kept: its vectors are there", instead=before)
+        rivals = r.stage(stages.baselines, static_baseline(recipe), items, looks, split)
+        r.stage(stages.evaluate, recipe.evaluate, before, after, items, looks, split, trained, rivals)
+        r.stage(stages.result, recipe.result, after, items, name="index")
+        r.stage(stages.report, reporting(recipe, r), *r.finished.values())
+    return finish(r)
+
+
+def training(recipe: Recipe) -> stages.TrainInputs | None:
+    """The sections that training reads, or None for a recipe that does not train."""
+    return stages.TrainInputs(train=recipe.train, mine=recipe.mine, embed=recipe.embed) if recipe.train else None
+
+
+def static_baseline(recipe: Recipe) -> dict[str, list[str]] | None:
+    """The baselines that need training: not where the run's own encoder is of that kind."""
+    wanted = recipe.evaluate is not None and "static" in recipe.evaluate.baselines and recipe.train is not None
+    return {"names": ["static"]} if wanted and getattr(recipe.encoder, "kind", "") != "static" else None
+
+
+def reporting(recipe: Recipe, r: Run) -> stages.ReportInputs | None:
+    """What the page tells beside the artifacts: the recipe, and how long each stage took."""
+    if recipe.report is None:
+        return None
+    return stages.ReportInputs(report=recipe.report, recipe=recipe.model_dump(mode="json"), records=stage_times(r))
+
+
+def stage_times(r: Run) -> tuple[dict[str, Any], ...]:
+    """What each stage took when it was done (which may have been in an earlier run)."""
+    return tuple(
+        {"stage": record.stage, "seconds": record.seconds, "peak_memory_bytes": record.peak_memory_bytes} for record in r.records
+    )
+
+
+def finish(r: Run) -> Outcome:
+    """Lay the verdict and the page where people look for them."""
+    verdict = report = None
+    if "evaluate" in r.finished and r.finished["evaluate"].has("verdict.json"):
+        verdict = r.finished["evaluate"].json("verdict.json")
+        shutil.copyfile(r.finished["evaluate"].file("verdict.json"), r.folder / "verdict.json")
+    if "report" in r.finished:
+        report = r.folder / "report.html"
+        shutil.copyfile(r.finished["report"].file("report.html"), report)
+    return Outcome(r.folder, dict(r.finished), verdict, report)
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,61 @@
+"""A run, opened for search: its model, its index, and the texts behind the ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from likewise.artifacts.run import current
+from likewise.errors import UserError
+
+if TYPE_CHECKING:
+    from likewise.encoders.base import Encoder
+    from likewise.index.faiss import FaissIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result: its id, score (bigger is closer), text and metadata."""
+
+    id: str
+    score: float
+    text: str
+    metadata: Mapping[str, Any]
+
+
+class OpenRun:
+    """The model and the index of a run, whose spaces agree."""
+
+    def __init__(self, encoder: Encoder, index: FaissIndex) -> None:
+        self.encoder = encoder
+        self.index = index
+
+    def search(self, query: str, k: int = 10, *, where: Mapping[str, Any] | None = None) -> list[Hit]:
+        """The k nearest items to a text, among those whose columns hold the values of `where`."""
+        from likewise.vectors.extract import extract
+        from likewise.vectors.options import EmbedOptions
+
+        if not query.strip():
+            raise UserError("The query is empty; give some words.")
+        vector = extract(self.encoder, [query], "query", EmbedOptions(precision="float32"))
+        found = self.index.search(vector, k, where=where)
+        ids = [name for name in found.ids[0] if name]
+        scores = found.scores[0]
+        return [
+            Hit(name, float(score), str(row.pop("text", "")), row)
+            for name, score, row in zip(ids, scores, self.index.metadata(ids), strict=False)
+        ]
+
+
+def open_run(folder: Path) -> OpenRun:
+    """Open a finished run; UserError if it has no index."""
+    from likewise.encoders.fit import load_encoder
+    from likewise.index.faiss import FaissIndex
+
+    index = current(folder, "index")
+    model = current(folder, "train") or current(folder, "fit")
+    if index is None or model is None:
+        raise UserError(f"{folder} has no index to search: add [result] kind = \"index\" to its recipe and run it.")
+    return OpenRun(load_encoder(model), FaissIndex.open(index))
