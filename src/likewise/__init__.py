@@ -63,7 +63,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604  # the table above is the one place where names are listed
+__all__ = [*sorted(_HOME_OF), "__version__"]  # the table above is the one place where names are listed
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,9 @@ application = typer.Typer(
 )
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe: a TOML or YAML file.")]
-Changes = Annotated[list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; may be given again.")]
+Changes = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; may be given again.")
+]
 Folder = Annotated[Path | None, typer.Option("--folder", help="The run's folder; runs/NAME by default.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even what has not changed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -66,7 +68,9 @@ def demo(
 def init(
     recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
-    old: Annotated[Path | None, typer.Option("--from", help="Another system's YAML configuration, translated key by key.")] = None,
+    old: Annotated[
+        Path | None, typer.Option("--from", help="Another system's YAML configuration, translated key by key.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
 ) -> None:
     """Write a commented recipe to edit, or translate another system's configuration into one."""
@@ -269,7 +273,10 @@ def _run(recipe: Any, folder: Path | None, until: str | None, fresh: bool, as_js
     with closing(heard):
         outcome = work(recipe, folder, until=until, fresh=fresh, reporter=heard)
     if as_json:
-        _json({"event": "done", "folder": str(outcome.folder), "verdict": outcome.verdict, "report": str(outcome.report or "")}, indent=None)
+        _json(
+            {"event": "done", "folder": str(outcome.folder), "verdict": outcome.verdict, "report": str(outcome.report or "")},
+            indent=None,
+        )
         return outcome
     if outcome.verdict is not None:
         _line("")

@@ -20,7 +20,7 @@ from likewise.errors import RecipeError
 from likewise.evaluation.options import EvaluateOptions
 from likewise.index.options import RESULT_KINDS
 from likewise.mining.options import MineOptions
-from likewise.options import Kinds, Options
+from likewise.options import Kinds, Options, options_of
 from likewise.report.options import ReportOptions
 from likewise.training.options import TrainOptions
 from likewise.vectors.options import EmbedOptions
@@ -94,7 +94,9 @@ def validated(raw: Mapping[str, Any], name: str) -> Recipe:
 
 def _parse(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.*")] if path.parent.is_dir() else [], 1)
+        near = difflib.get_close_matches(
+            path.name, [other.name for other in path.parent.glob("*.*")] if path.parent.is_dir() else [], 1
+        )
         hint = f"did you mean {near[0]}?" if near else f"write one with: likewise init {RECIPES[0]}"
         raise RecipeError(f"There is no recipe {path}; {hint}")
     try:
@@ -181,7 +183,9 @@ def model_of(model: type[Options], field: str, value: Any = None) -> type[Option
     kinds = kinds_of(model, field)
     if kinds:
         kind = value.get("kind") if isinstance(value, Mapping) else None
-        return kinds.get(kind) if kind else None
+        if not isinstance(kind, str):
+            return None
+        return options_of(kind, kinds, field) if kind in kinds or ":" in kind else None
     candidates = [info.annotation, *get_args(info.annotation)]
     return next((found for found in candidates if isinstance(found, type) and issubclass(found, Options)), None)
 

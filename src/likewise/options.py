@@ -36,7 +36,7 @@ class Options(BaseModel):
         return key in cls.model_fields and type(None) in get_args(cls.model_fields[key].annotation)
 
     def outside(self) -> tuple[str, ...]:
-        """What this section depends on beside its own text: paths whose files are watched, or versions; a change runs the stage again."""
+        """What this section depends on beside its own text: paths whose files are watched, or versions."""
         return tuple(value for name in self.paths if (value := getattr(self, name)))
 
 
@@ -46,7 +46,9 @@ def load(reference: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise RecipeError(f'kind = "{reference}" cannot be loaded ({error}); write "package.module:Class" of an importable class.') from error
+        raise RecipeError(
+            f'kind = "{reference}" cannot be loaded ({error}); write "package.module:Class" of an importable class.'
+        ) from error
 
 
 def options_of(kind: str, table: Mapping[str, type[Options]], section: str) -> type[Options]:
@@ -58,12 +60,14 @@ def options_of(kind: str, table: Mapping[str, type[Options]], section: str) -> t
         raise RecipeError(f'[{section}] kind = "{kind}" is not known: use one of {names}, or "package.module:Class".')
     found = getattr(load(kind), "Options", None)
     if not (isinstance(found, type) and issubclass(found, Options)):
-        raise RecipeError(f'[{section}] kind = "{kind}" has no nested class Options(likewise.options.Options): add one, with its keys.')
+        raise RecipeError(
+            f'[{section}] kind = "{kind}" has no nested class Options(likewise.options.Options): add one, with its keys.'
+        )
     return found
 
 
 class Kinds:
-    """An annotation for a field that holds one of several kinds of options: `loss: Annotated[Options, Kinds(TABLE, "train.loss")]`."""
+    """Annotates a field that holds one of several kinds: `loss: Annotated[Options, Kinds(TABLE, "train.loss")]`."""
 
     def __init__(self, table: Mapping[str, type[Options]], section: str) -> None:
         self.table = dict(table)
@@ -79,7 +83,8 @@ class Kinds:
         return options_of(given["kind"], self.table, self.section)(**given)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return handler(Annotated[SerializeAsAny[source], BeforeValidator(self.parse)])
+        annotation = Annotated[SerializeAsAny[source], BeforeValidator(self.parse)]  # type: ignore[misc]  # a type made at run time
+        return handler(annotation)
 
 
 def build(options: Options, *arguments: Any, **named: Any) -> Any:

@@ -36,7 +36,9 @@ def sections(model: type[Options] = Recipe, place: str = "") -> Iterator[Section
 def keys(section: Section) -> Iterator[tuple[str, str, str, str]]:
     """(key, type, default, effect) of a section's own keys, without nested sections."""
     schema = section.options.model_json_schema()
-    nested = {field for field in section.options.model_fields if kinds_of(section.options, field) or model_of(section.options, field)}
+    nested = {
+        field for field in section.options.model_fields if kinds_of(section.options, field) or model_of(section.options, field)
+    }
     for key, info in schema["properties"].items():
         if key not in nested:
             field = section.options.model_fields[key]
@@ -101,9 +103,9 @@ def as_markdown() -> str:
     lines = [
         "# The recipe: every section and key",
         "",
-        "Generated from the options by `make docs`; do not edit. A recipe is a TOML file (YAML is read, too). A section that is absent",
-        'is a stage that is absent. A key whose type admits `"none"` may be without a value. Anything with a `kind` also takes',
-        '`"package.module:Class"`: a class of yours, whose nested class `Options` holds its keys.',
+        "Generated from the options by `make docs`; do not edit. A recipe is a TOML file (YAML is read, too). A section that is",
+        'absent is a stage that is absent. A key whose type admits `"none"` may be without a value. Anything with a `kind`',
+        'also takes `"package.module:Class"`: a class of yours, whose nested class `Options` holds its keys.',
         "",
         "## The recipe itself",
         "",

@@ -57,5 +57,5 @@ def open_run(folder: Path) -> OpenRun:
     index = current(folder, "index")
     model = current(folder, "train") or current(folder, "fit")
     if index is None or model is None:
-        raise UserError(f"{folder} has no index to search: add [result] kind = \"index\" to its recipe and run it.")
+        raise UserError(f'{folder} has no index to search: add [result] kind = "index" to its recipe and run it.')
     return OpenRun(load_encoder(model), FaissIndex.open(index))

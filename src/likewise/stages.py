@@ -187,5 +187,3 @@ def result(draft: Draft, options: Any, vectors: Artifact, items: Artifact) -> No
     from likewise.vectors.store import Vectors
 
     load(options.implementation or options.kind)(draft, options, Corpus(items), Vectors(vectors))
-
-

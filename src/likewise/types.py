@@ -31,7 +31,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 if TYPE_CHECKING:
-    A = TypeVar("A", NDArray[Any], Tensor)
+    A = TypeVar("A", bound=NDArray[Any] | Tensor)
 else:
     A = TypeVar("A")
 
@@ -137,7 +137,8 @@ class Edges(Generic[A]):
 class Negatives:
     """What to push away, flat and sorted by anchor: `anchor` [M], `item` [M] int64, `score` [M] float32 by the mining model.
 
-    `rank` [M] int64 is the place of the item in the anchor's unfiltered candidate list (0 nearest), or -1 if drawn at random.
+    `rank` [M] int64 is the place of the item among all that is not known to be alike with the anchor (0 nearest), or -1 where
+    no search found it: it came with the data, or was drawn from all items.
     """
 
     anchor: Int64
@@ -175,7 +176,7 @@ class Batch(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class LossResult:
-    """`loss` is a scalar tensor with its gradient; `active` the share of terms with a gradient, in [0, 1]; `parts` for the log."""
+    """`loss` is a scalar tensor with its gradient; `active` the share of terms that have one, in [0, 1]; `parts` for the log."""
 
     loss: Tensor
     active: float
@@ -290,7 +291,7 @@ class Loss(Protocol):
 
 
 class Index(Protocol):
-    """A searchable set of vectors; `space` says which vectors may be asked, `recall` what was measured."""
+    """A searchable set of vectors: `space` says which vectors may be asked, `recall` what was measured."""
 
     @property
     def space(self) -> str:

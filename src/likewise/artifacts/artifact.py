@@ -57,7 +57,9 @@ class Manifest:
             files = {name: FileRecord(**record) for name, record in value.pop("files").items()}
             return cls(files=files, **value)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise DamagedArtifact(f"{path} is not a manifest ({error}); remove the folder {path.parent} and run again.") from error
+            raise DamagedArtifact(
+                f"{path} is not a manifest ({error}); remove the folder {path.parent} and run again."
+            ) from error
 
 
 class Folder:
@@ -125,7 +127,9 @@ class Artifact(Folder):
             if not path.is_file():
                 raise DamagedArtifact(f"{path} is missing although the manifest names it; remove {self.path} and run again.")
             if path.stat().st_size != record.size or sha256(path) != record.sha256:
-                raise DamagedArtifact(f"{path} is not what was written (size or SHA-256 differs); remove {self.path} and run again.")
+                raise DamagedArtifact(
+                    f"{path} is not what was written (size or SHA-256 differs); remove {self.path} and run again."
+                )
             self._verified.add(name)
         return path
 

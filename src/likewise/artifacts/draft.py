@@ -19,7 +19,6 @@ from likewise.artifacts.files import replacing, sha256, sync, sync_tree, write_j
 from likewise.errors import DamagedArtifact
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 

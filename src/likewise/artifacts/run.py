@@ -1,8 +1,8 @@
 """A run: a folder, a lock, a log, and stages that run once.
 
-    RUN/STAGE/KEY/manifest.json   an artifact; KEY digests the stage's own section, its inputs' contents and its version
-    RUN/STAGE/current             names the KEY in force
-    RUN/log.jsonl                 one line per stage event
+RUN/STAGE/KEY/manifest.json   an artifact; KEY digests the stage's own section, its inputs' contents and its version
+RUN/STAGE/current             names the KEY in force
+RUN/log.jsonl                 one line per stage event
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def versioned(version: int) -> Callable[[StageFunction], StageFunction]:
     return mark
 
 
-class Stopped(Exception):  # noqa: N818  # control flow, not an error: the run was asked to end after this stage
+class Stopped(Exception):  # control flow, not an error: the run was asked to end after this stage
     """The run reached the stage named by `until`."""
 
 
@@ -88,7 +88,9 @@ class Run:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"{self.folder} is in use by another run; wait for it, or name another folder with --folder.") from None
+            raise UserError(
+                f"{self.folder} is in use by another run; wait for it, or name another folder with --folder."
+            ) from None
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGTERM, self._terminate)
         return self
@@ -104,7 +106,7 @@ class Run:
         raise Terminated("Stopped by SIGTERM; what was whole is kept, run again to go on.")
 
     def stage(self, function: StageFunction, options: Any, *inputs: Artifact | None, name: str | None = None) -> Artifact | None:
-        """The stage's artifact: the one there is, if its section and inputs did not change, or a new one; None without options."""
+        """The stage's artifact: the one there is, if section and inputs did not change, or a new one; None without options."""
         stage = name or function.__name__  # type: ignore[attr-defined]  # stages are functions
         if options is None:
             return self.absent(stage, "not in the recipe")
@@ -130,7 +132,13 @@ class Run:
         seconds = time.monotonic() - began
         record = StageRecord(stage, artifact.manifest.seconds, artifact.manifest.peak_memory_bytes, reused)
         self.records.append(record)
-        self._log(event="reused" if reused else "finished", stage=stage, key=key, seconds=round(seconds, 3), peak_memory_bytes=record.peak_memory_bytes)
+        self._log(
+            event="reused" if reused else "finished",
+            stage=stage,
+            key=key,
+            seconds=round(seconds, 3),
+            peak_memory_bytes=record.peak_memory_bytes,
+        )
         self.reporter.finished(stage, seconds, reused)
         if stage == self.until:
             raise Stopped
@@ -283,7 +291,7 @@ def leftovers(folder: Path) -> list[Path]:
     for pointer in sorted(folder.glob(f"*/{CURRENT}")):
         kept = pointer.read_text(encoding="utf-8").strip()
         found += [path for path in sorted(pointer.parent.iterdir()) if path.is_dir() and path.name != kept]
-    found += [path for path in sorted(folder.glob("*/*")) if path.is_dir() and not (path / MANIFEST).exists() and path not in found]
+    found += [
+        path for path in sorted(folder.glob("*/*")) if path.is_dir() and not (path / MANIFEST).exists() and path not in found
+    ]
     return found
-
-

@@ -1,0 +1,135 @@
+"""SIGKILL at a random moment in any stage: a rerun ends with data files equal to the byte to an undisturbed run.
+
+Attempts are forked from a server that has imported everything but computed nothing, so that each costs a second, not ten.
+"""
+
+import json
+import multiprocessing
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from likewise.artifacts.run import current
+from likewise.config import Recipe, validated
+from likewise.pipeline import STAGES, run
+
+WORDS = ("river", "stone", "maple", "lantern", "copper", "orbit", "velvet", "thunder", "meadow", "harbor", "cinder", "ember")
+PATIENCE_SECONDS = 120
+COMPARED = [stage for stage in STAGES if stage != "report"]  # the page tells times
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["likewise.pipeline", "likewise.training.train", "likewise.evaluation.evaluate", "likewise.report.page"]
+)
+
+
+def write_pairs(path: Path, count: int = 400) -> None:
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("anchor\tpositive\n")
+        for number in range(count):
+            words = draw.sample(WORDS, 4)
+            file.write(f"what of {words[0]} and {words[1]} case {number}\t{' '.join(words)} entry {number} {number * 7}\n")
+
+
+def recipe_for(folder: Path) -> Recipe:
+    return validated(
+        {
+            "name": "killed",
+            "ingest": {"kind": "pairs", "path": str(folder / "pairs.tsv")},
+            "fingerprint": {},
+            "split": {},
+            "encoder": {"kind": "static", "dimension": 32, "vocabulary": 500},
+            "embed": {"part_items": 100, "precision": "float32"},
+            "mine": {"num_negatives": 2, "range_max": 20, "refresh_every": 1},
+            "train": {
+                "epochs": 3,
+                "batch_size": 16,
+                "learning_rate": 0.05,
+                "save_steps": 5,
+                "max_length": None,
+                "precision": "float32",
+            },
+            "evaluate": {"resamples": 200, "baselines": ["bm25"]},
+            "result": {"kind": "index"},
+            "report": {},
+        },
+        "killed.toml",
+    )
+
+
+def attempt(recipe: Recipe, folder: Path) -> None:
+    run(recipe, folder)
+
+
+def contents(folder: Path) -> dict[str, str | None]:
+    artifacts = {stage: current(folder, stage) for stage in COMPARED}
+    return {stage: artifact.content if artifact else None for stage, artifact in artifacts.items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_pairs(folder / "pairs.tsv")
+    recipe = recipe_for(folder)
+    process = context.Process(target=attempt, args=(recipe, folder / "run"))
+    process.start()
+    process.join(PATIENCE_SECONDS)
+    assert process.exitcode == 0
+    return recipe, folder / "run"
+
+
+def seconds_of(folder: Path, stage: str) -> float:
+    artifact = current(folder, stage)
+    return artifact.manifest.seconds if artifact else 0.0
+
+
+def has_started(folder: Path, stage: str, events_before: int) -> bool:
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[events_before:]
+    return any(json.loads(line).get("event") == "started" and json.loads(line)["stage"] == stage for line in lines)
+
+
+def kill_within(stage: str, recipe: Recipe, whole: Path, folder: Path, seed: int) -> None:
+    """Take the stage and all after it away, start again, kill within the stage, and run to the end."""
+    shutil.copytree(whole, folder)
+    for later in STAGES[STAGES.index(stage) :]:
+        shutil.rmtree(folder / later, ignore_errors=True)
+    events_before = len((folder / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    process = context.Process(target=attempt, args=(recipe, folder))
+    process.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not has_started(folder, stage, events_before):
+        assert process.is_alive(), f"ended before {stage} began"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(random.Random(f"{stage}{seed}").uniform(0, max(0.01, seconds_of(whole, stage))))
+    process.kill()
+    process.join(PATIENCE_SECONDS)
+    again = context.Process(target=attempt, args=(recipe, folder))
+    again.start()
+    again.join(PATIENCE_SECONDS)
+    assert again.exitcode == 0
+
+
+def check_kill(stage: str, undisturbed: tuple[Recipe, Path], tmp_path: Path, seed: int) -> None:
+    recipe, whole = undisturbed
+    if current(whole, stage) is None:
+        assert stage in {"baselines", "embed-after"}, f"{stage} did not run"
+        pytest.skip(f"this recipe has no {stage}")
+    kill_within(stage, recipe, whole, tmp_path / "run", seed)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_kill_in_any_stage_changes_no_byte(stage: str, undisturbed: tuple[Recipe, Path], tmp_path: Path) -> None:
+    check_kill(stage, undisturbed, tmp_path, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("stage", STAGES)
+def test_ten_kills_in_any_stage_change_no_byte(stage: str, seed: int, undisturbed: tuple[Recipe, Path], tmp_path: Path) -> None:
+    check_kill(stage, undisturbed, tmp_path, seed)
