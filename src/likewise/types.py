@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,12 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 if TYPE_CHECKING:
-    A = TypeVar("A", bound=NDArray[Any] | Tensor)
+    from typing_extensions import TypeVar  # typing's own knows defaults from Python 3.13 on
+
+    A = TypeVar("A", bound=NDArray[Any] | Tensor, default=NDArray[Any])
 else:
+    from typing import TypeVar
+
     A = TypeVar("A")
 
 Prepared = Any  # what an encoder's `prepare` hands to its `forward`: tensors in a dict, list or alone
@@ -103,23 +107,23 @@ class Pairs(Generic[A]):
 
     a: A
     b: A
-    label: A
-    weight: A
+    label: Any  # as `a`, a numpy array or a tensor; of another dtype, which A cannot say
+    weight: Any
 
     def __len__(self) -> int:
         return len(self.a)
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbors:
+class Neighbors(Generic[A]):
     """The k nearest of each query: `rows` [Q, K] int64 (-1 where fewer exist), `scores` [Q, K] float32, bigger is closer.
 
-    Ties are ordered by row. `tolerance` is the bound within which a score may differ from exact arithmetic, so that two
-    candidates closer than it may stand in either order.
+    Ties are ordered by row. `tolerance` bounds the rounding error of a difference of two scores (and so of one score, too):
+    two candidates whose exact scores are closer than it may stand in either order.
     """
 
-    rows: Int64
-    scores: Float32
+    rows: A
+    scores: A
     tolerance: float
 
 

@@ -1,0 +1,1 @@
+"""Where items come from, what says which are alike, and how they are split."""

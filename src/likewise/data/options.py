@@ -1,0 +1,159 @@
+"""The sections [ingest], [fingerprint] and [split]."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib import metadata
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from likewise.options import Options
+
+
+class IngestOptions(Options):
+    """Where items and evidence come from."""
+
+    needs_positives: ClassVar[bool] = True  # whether data without a single positive pair is an error
+
+    kind: str
+    on_bad: Literal["stop", "reject"] = "stop"
+    """What a bad row does: "stop" ends the run, naming file, row, reason and remedy; "reject" writes it to rejects.parquet."""
+    marks: str | None = None
+    """A suspicious.csv of an earlier run, its column `mark` filled in: "alike" makes a positive, "not" a known negative."""
+
+
+class PairsOptions(IngestOptions):
+    """Pairs of texts in CSV, TSV, JSONL or Parquet files."""
+
+    implementation: ClassVar[str] = "likewise.data.pairs:PairsSource"
+    paths: ClassVar[tuple[str, ...]] = ("path", "marks")
+
+    kind: Literal["pairs"] = "pairs"
+    path: str
+    """A file, or a folder whose .csv, .tsv, .jsonl and .parquet files (.gz too, but for .parquet) are read by name."""
+    anchor: str = "anchor"
+    """The column of the query text."""
+    positive: str = "positive"
+    """The column of the text, or list of texts, that belongs to the anchor."""
+    negatives: tuple[str, ...] = ("negative",)
+    """Columns of texts, or lists of texts, known not to belong to it. Those that a file lacks are passed over."""
+    label: str | None = None
+    """A column that says whether anchor and positive are alike: 1 or 0, or a score compared with `label_threshold`."""
+    label_threshold: float = 0.5
+    """Scores at or above it are alike, below it known negatives."""
+    split: str | None = None
+    """A column that says "train", "validation" or "test"; such splits are kept."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many rows, drawn with the recipe's seed (not the first ones)."""
+
+
+class BeirOptions(IngestOptions):
+    """A BEIR folder: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, whose splits are kept."""
+
+    implementation: ClassVar[str] = "likewise.data.beir:BeirSource"
+    paths: ClassVar[tuple[str, ...]] = ("path", "marks")
+
+    kind: Literal["beir"] = "beir"
+    path: str
+    """The folder."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many queries, drawn with the recipe's seed; the corpus stays whole."""
+
+
+class HubOptions(IngestOptions):
+    """A Hugging Face data set by name (extra: hub)."""
+
+    implementation: ClassVar[str] = "likewise.data.hub:HubSource"
+    paths: ClassVar[tuple[str, ...]] = ("name", "marks")
+
+    kind: Literal["hub"] = "hub"
+    name: str
+    """The data set's name, such as "sentence-transformers/all-nli", or a folder that `datasets.load_dataset` opens."""
+    config: str | None = None
+    """The data set's configuration, such as "pair"."""
+    anchor: str = "anchor"
+    """The column of the query text."""
+    positive: str = "positive"
+    """The column of the text, or list of texts, that belongs to the anchor."""
+    negatives: tuple[str, ...] = ("negative",)
+    """Columns of texts, or lists of texts, known not to belong to it."""
+    label: str | None = None
+    """A column that says whether anchor and positive are alike: 1 or 0, or a score compared with `label_threshold`."""
+    label_threshold: float = 0.5
+    """Scores at or above it are alike, below it known negatives."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many rows, drawn with the recipe's seed (not the first ones)."""
+    cache_dir: str | None = None
+    """Where downloads are kept; None uses Hugging Face's own place."""
+
+
+class PythonDocsOptions(IngestOptions):
+    """First sentence of a docstring → signature and the rest, from Python code on this machine, read by `ast`, never imported."""
+
+    implementation: ClassVar[str] = "likewise.data.python_docs:PythonDocsSource"
+    paths: ClassVar[tuple[str, ...]] = ("marks",)
+
+    kind: Literal["python_docs"] = "python_docs"
+    on_bad: Literal["stop", "reject"] = "reject"
+    """What a file that Python cannot parse does: "reject" lists it in rejects.parquet, "stop" ends the run."""
+    standard_library: bool = True
+    """Read the standard library of the running Python."""
+    distributions: tuple[str, ...] | None = None
+    """Names of installed distributions to read; None reads all that are installed."""
+    per_module: int = Field(1500, ge=1)
+    """At most this many pairs of each top-level module or distribution."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many pairs, drawn with the recipe's seed."""
+
+    def outside(self) -> tuple[str, ...]:
+        """The files named, and the versions of Python and of what is read: another installation gives other pairs."""
+        named = None if self.distributions is None else {canonical(name) for name in self.distributions}
+        found = installed_distributions()
+        read = sorted(f"{name} {found[name].version}" for name in found if named is None or name in named)
+        return (*super().outside(), f"python {platform.python_version()}", *read)
+
+
+def installed_distributions() -> dict[str, metadata.Distribution]:
+    """What is installed, by canonical name; the first on the path where there are several."""
+    found: dict[str, metadata.Distribution] = {}
+    for distribution in metadata.distributions():
+        if name := distribution.metadata["Name"]:
+            found.setdefault(canonical(name), distribution)
+    return found
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class FingerprintOptions(Options):
+    """How near-duplicates are found."""
+
+    threshold: float = Field(0.9, gt=0, le=1)
+    """Texts are near-duplicates when the Jaccard similarity of their sets of word triples reaches this; 1 joins equal words."""
+    exact_only: bool = False
+    """Join only texts whose normalised words are equal: faster, finds no edited copies."""
+
+
+class SplitOptions(Options):
+    """Shares of units for validation and test; a split that comes with the data is kept."""
+
+    validation: float = Field(0.1, ge=0, lt=1)
+    """Share of the units used to choose the checkpoint; taken from training units where the data brings no validation split."""
+    test: float = Field(0.2, ge=0, lt=1)
+    """Share of the units held out for the verdict, where the data brings no test split."""
+    exact: bool = False
+    """Meet the shares to within one unit; units may then move when data is added. By default a hash of its key places each."""
+    largest_unit: float = Field(0.2, gt=0, le=1)
+    """A unit (a connected component of positives and near-duplicates) above this share of the queries is an error."""
+
+
+INGEST_KINDS: dict[str, type[Options]] = {
+    "pairs": PairsOptions,
+    "beir": BeirOptions,
+    "hub": HubOptions,
+    "python_docs": PythonDocsOptions,
+}

@@ -1,0 +1,200 @@
+"""What ingest writes shard by shard.
+
+A shard's links and rejects are whole before its items appear, so a killed run goes on with the next shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from likewise.artifacts.draft import Draft
+from likewise.artifacts.files import replacing, write_json
+from likewise.data.corpus import PAYLOAD, items_file
+from likewise.data.links import LINKS
+from likewise.errors import DataError
+from likewise.types import Items, Links, Reject, Source, Tally
+
+_TEXT = pa.string()
+_REJECT_COLUMNS: dict[str, pa.DataType] = {"file": _TEXT, "row": pa.int64(), "reason": _TEXT, "remedy": _TEXT}
+REJECTS = pa.schema(_REJECT_COLUMNS)
+ITEMS = pa.schema({"id": _TEXT, PAYLOAD: _TEXT, "role": _TEXT, "shard": _TEXT})  # of a shard without items
+GROUP_ROWS = 2048  # rows decoded at once by a reader that asks for a few: about 2 MB of abstracts
+
+
+class Parts:
+    """The shards read so far: every item's row by its id, the number of rows, and the links and rejects on disk."""
+
+    def __init__(self, draft: Draft, *, stop: bool) -> None:
+        """`stop`: a bad row raises DataError."""
+        self._draft = draft
+        self._stop = stop
+        self._scratch = draft.scratch("parts")
+        self._digests = array("Q")  # of each item's payload, by row
+        self.items: dict[str, int] = {}
+        self.sizes: list[int] = []
+        self.roles = {"queries": 0, "documents": 0}
+        self.rows = 0
+
+    def recall(self, number: int) -> bool:
+        """Take up a shard that an earlier attempt wrote whole; False if it did not."""
+        if not self._draft.has(items_file(number)):
+            return False
+        with pq.ParquetFile(self._draft.file(items_file(number))) as file:
+            for batch in file.iter_batches(columns=["id", PAYLOAD, "role"]):
+                ids, payload, roles = (batch.column(name).to_pylist() for name in ("id", PAYLOAD, "role"))
+                for name, value, role in zip(ids, payload, roles, strict=True):
+                    self._note(str(name), _digest(value), str(role))
+            self.sizes.append(file.metadata.num_rows)
+        tally = json.loads(self._path("tally", number).read_text(encoding="utf-8"))
+        self.rows += tally["rows"]
+        return True
+
+    def read(self, number: int, shard: str, source: Source) -> None:
+        """Read a shard and write what it gives."""
+        items_before, rows_before = len(self.items), self.rows
+        with ExitStack() as files:
+            items = _Tables(
+                files.enter_context(self._draft.write(items_file(number))), ITEMS
+            )  # left last: it says that all are whole
+            links = _Tables(files.enter_context(replacing(self._path("links", number))), LINKS)
+            rejects = _Tables(files.enter_context(replacing(self._path("rejects", number))), REJECTS)
+            self.rows += self._pour(shard, source, items, links, rejects)
+            for tables in (items, links, rejects):
+                tables.close()
+            write_json(self._path("tally", number), {"rows": self.rows - rows_before})
+        self.sizes.append(len(self.items) - items_before)
+
+    def _pour(self, shard: str, source: Source, items: _Tables, links: _Tables, rejects: _Tables) -> int:
+        """Write a shard as it is read; how many rows it had: as the source counts them, or one for each item and reject."""
+        counted: int | None = None
+        given = 0
+        waiting: list[Reject] = []  # a row group for each would be slow to write and read
+        for piece in source.read(shard):
+            match piece:
+                case Items():
+                    self._add(piece, items)
+                    given += len(piece)
+                case Links():
+                    links.add(_link_table(piece))
+                case Tally():
+                    counted = (counted or 0) + piece.rows
+                case Reject():
+                    self.refuse(piece)
+                    waiting.append(piece)
+                    given += 1
+                    if len(waiting) == GROUP_ROWS:
+                        rejects.add(reject_table(waiting))
+                        waiting.clear()
+        rejects.add(reject_table(waiting))
+        return given if counted is None else counted
+
+    def refuse(self, reject: Reject) -> None:
+        """Stop at a bad row, if that was asked for."""
+        if self._stop:
+            raise DataError(f'{str(reject).removesuffix(".")}, or set on_bad = "reject" in [ingest] to go on without it.')
+
+    def links(self) -> Iterator[pa.Table]:
+        """The links of every shard, in the order of reading."""
+        for number in range(len(self.sizes)):
+            with pq.ParquetFile(self._path("links", number)) as file:
+                for batch in file.iter_batches():
+                    yield pa.Table.from_batches([batch])
+
+    def rejects(self) -> Iterator[Reject]:
+        """The bad rows of every shard, in the order of reading."""
+        for number in range(len(self.sizes)):
+            for row in pq.read_table(self._path("rejects", number)).to_pylist():
+                yield Reject(**row)
+
+    def _add(self, items: Items, tables: _Tables) -> None:
+        """Write the items that are new; an id met again must bring the same payload."""
+        new = []
+        roles = items.columns.get("role", ["document"] * len(items))
+        for place, (name, value, role) in enumerate(zip(items.ids, items.payload, roles, strict=True)):
+            digest = _digest(value)
+            row = self.items.get(name)
+            if row is None:
+                self._note(name, digest, role)
+                new.append(place)
+            elif self._digests[row] != digest:
+                raise DataError(
+                    f'The id "{name}" stands for two different items (the {row + 1}th that was read, and "{str(value)[:60]}" '
+                    f"in {items.shard}); give each item an id of its own."
+                )
+        if new:
+            columns = {"role": roles, **items.columns}
+            tables.add(_item_table(items, new, columns))
+
+    def _note(self, name: str, digest: int, role: str) -> None:
+        self.items[name] = len(self.items)
+        self._digests.append(digest)
+        self.roles["queries" if role == "query" else "documents"] += 1
+
+    def _path(self, kind: str, number: int) -> Path:
+        return self._scratch / f"{kind}-{number:05d}.{'json' if kind == 'tally' else 'parquet'}"
+
+
+class _Tables:
+    """Slices of one table, written as they come; the first one's columns hold for all."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        """`schema`: that of a table without any row."""
+        self._path = path
+        self._schema = schema
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        if self._writer is None:
+            self._schema = table.schema
+            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", write_page_checksum=True)
+        try:
+            self._writer.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=GROUP_ROWS)
+        except (KeyError, ValueError) as error:
+            raise DataError(
+                f"{self._path.name} has columns that change from slice to slice ({error}); give every slice the same ones."
+            ) from error
+
+    def close(self) -> None:
+        if self._writer is None:
+            self.add(self._schema.empty_table())
+        assert self._writer is not None
+        self._writer.close()
+
+
+def _item_table(items: Items, places: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    def chosen(values: Sequence[Any]) -> list[Any]:
+        return [values[place] for place in places]
+
+    table = {
+        "id": pa.array(chosen(items.ids), pa.string()),
+        PAYLOAD: pa.array([items.payload[place] for place in places], pa.string()),
+        "role": pa.array(chosen(columns["role"]), pa.string()),
+        "shard": pa.array([items.shard] * len(places), pa.string()),
+    }
+    for name in sorted(set(columns) - set(table)):
+        values = pa.array(chosen(columns[name]))
+        table[name] = values.cast(pa.string()) if pa.types.is_null(values.type) else values
+    return pa.table(table)
+
+
+def _link_table(links: Links) -> pa.Table:
+    columns = {"a": links.a, "b": links.b, "label": links.label, "weight": links.weight, "split": links.split, "row": links.row}
+    return pa.table({**columns, "file": [links.file] * len(links)}, schema=LINKS)
+
+
+def reject_table(rejects: Sequence[Reject]) -> pa.Table:
+    """Rejects as a table."""
+    return pa.table({name: [getattr(reject, name) for reject in rejects] for name in REJECTS.names}, schema=REJECTS)
+
+
+def _digest(payload: Any) -> int:
+    return int.from_bytes(hashlib.blake2b(str(payload).encode(), digest_size=8).digest(), "little")
