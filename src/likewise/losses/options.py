@@ -1,0 +1,48 @@
+"""The losses that [train] may name, by kind."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from likewise.options import Options
+
+
+class InfoNCEOptions(Options):
+    """Multiple negatives ranking (InfoNCE): each positive against all columns but the known positives and the masked."""
+
+    implementation: ClassVar[str] = "likewise.losses.infonce:InfoNCE"
+
+    kind: Literal["infonce"] = "infonce"
+    scale: float = Field(20.0, gt=0)
+    """Scores are cosines times this (an inverse temperature)."""
+    symmetric: bool = False
+    """Also contrast each positive document with the other queries."""
+
+
+class TripletOptions(Options):
+    """Triplet: max(0, margin + distance to the positive − distance to the negative), over all triplets of the batch."""
+
+    implementation: ClassVar[str] = "likewise.losses.triplet:Triplet"
+
+    kind: Literal["triplet"] = "triplet"
+    margin: float = Field(0.2, gt=0)
+    """How much nearer a positive must be."""
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    """1 − cosine, or Euclidean distance."""
+    hardest: bool = False
+    """Use only the hardest negative of each positive instead of all."""
+
+
+class CosineOptions(Options):
+    """Cosine embedding loss on listed pairs: 1 − s for alike, max(0, s − margin) for not alike."""
+
+    implementation: ClassVar[str] = "likewise.losses.cosine:Cosine"
+
+    kind: Literal["cosine"] = "cosine"
+    margin: float = Field(0.3, ge=-1, le=1)
+    """Pairs that are not alike cost nothing below this cosine."""
+
+
+LOSS_KINDS: dict[str, type[Options]] = {"infonce": InfoNCEOptions, "triplet": TripletOptions, "cosine": CosineOptions}
