@@ -1,0 +1,413 @@
+"""From the artifacts of a run to what the page says. A stage that did not run leaves its part empty."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from likewise.artifacts.artifact import Artifact
+from likewise.data.corpus import Corpus
+from likewise.evaluation.evaluate import LABELS
+from likewise.evaluation.metrics import label
+from likewise.report.content import (
+    TONES,
+    Content,
+    Curve,
+    Example,
+    Examples,
+    Facts,
+    Headline,
+    Measures,
+    OtherMetric,
+    Part,
+    Result,
+    Rival,
+    Section,
+    Similarities,
+    Stage,
+    SuspiciousNegative,
+    Table,
+    Training,
+)
+from likewise.report.numbers import shortened, value, words
+from likewise.report.options import ReportOptions
+
+Finished = Mapping[str, Artifact]
+
+ROWS = 10  # of a table that is a sample of a longer one
+SUSPICIOUS = 12  # a page of reading
+SHOWN_RESULTS = 5  # results of a query, before and after side by side
+SYSTEMS = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static"}
+COUNTS = {
+    "ingest": ("counts.json", "What was read"),
+    "fingerprint": ("counts.json", "Near-duplicates"),
+    "split": ("leakage.json", "Split and leakage"),
+    "mine": ("mining.json", "Negatives mined"),
+}
+FIRST = (  # files keep their keys in the order of the alphabet; people read these first
+    "rows", "accepted", "rejected", "items", "queries", "documents", "anchors", "pairs", "positives", "negatives",
+    "units", "train", "validation", "test", "candidates", "removed", "passed", "chosen",
+)  # fmt: skip
+
+
+def read_content(
+    options: ReportOptions, *, recipe: Mapping[str, Any], finished: Finished, stages: Sequence[Mapping[str, Any]]
+) -> Content:
+    """Everything the page says. `recipe` is the recipe as resolved, `finished` the artifacts by stage."""
+    run = str(recipe.get("name", "run"))
+    suspicious, total = _suspicious(finished)
+    return Content(
+        title=options.title or run,
+        run=run,
+        headline=_headline(finished),
+        measures=_measures(finished),
+        curves=_curves(finished),
+        similarities=_similarities(finished),
+        training=_training(finished),
+        examples=_examples(finished, options.examples),
+        suspicious=suspicious,
+        suspicious_total=total,
+        data=tuple(_data(finished)),
+        stages=_stages(stages),
+        recipe=_recipe(recipe),
+        versions=_versions(finished),
+    )
+
+
+def _file(finished: Finished, stage: str, name: str) -> Artifact | None:
+    """The stage's artifact, if it ran and left this file."""
+    artifact = finished.get(stage)
+    return artifact if artifact is not None and artifact.has(name) else None
+
+
+def _headline(finished: Finished) -> Headline | None:
+    artifact = _file(finished, "evaluate", "verdict.json")
+    if artifact is None:
+        return None
+    verdict = artifact.json("verdict.json")
+    low, high = verdict["interval_95"]
+    rivals = [
+        Rival(
+            name=SYSTEMS.get(name, name),
+            value=rival["value"],
+            difference=rival["difference"],
+            low=rival["interval_95"][0],
+            high=rival["interval_95"][1],
+            tone=TONES[rival["verdict"]],
+            sentence=_capital(rival["sentence"]),
+        )
+        for name, rival in sorted(verdict["baselines"].items())
+    ]
+    return Headline(
+        word=verdict["verdict"],
+        tone=TONES[verdict["verdict"]],
+        metric=label(verdict["metric"]),
+        low=low,
+        high=high,
+        queries=verdict.get("queries", verdict["units"]),
+        sentence=verdict["sentence"].removeprefix(f"{verdict['verdict']}: "),  # the word stands above it, large
+        rivals=rivals,
+        parts=[Part(TONES[part["verdict"]], _capital(part["sentence"])) for part in verdict["parts"]],
+        **{name: verdict[name] for name in ("before", "after", "difference", "unit", "units", "wins", "losses", "chosen")},
+    )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _measures(finished: Finished) -> Measures | None:
+    artifact = _file(finished, "evaluate", "systems.json")
+    if artifact is None:
+        return None
+    found = artifact.json("systems.json")
+    verdict = artifact.json("verdict.json")
+    compared = {verdict["metric"]: verdict, **{other["metric"]: other for other in verdict["others"]}}
+    systems = found["systems"]
+    metrics = []
+    for metric, name in found["labels"].items():
+        values = [system["metrics"].get(metric) for system in systems]
+        metrics.append(_line(name, values, compared.get(metric) if found["chosen"] == "trained" else None))
+    order = [verdict["metric"], *(other["metric"] for other in verdict["others"])]
+    ranked = sorted(zip(found["labels"], metrics, strict=True), key=lambda pair: order.index(pair[0]))
+    return Measures(
+        systems=tuple(SYSTEMS.get(system["name"], system["name"]) for system in systems),
+        metrics=tuple(line for _, line in ranked),
+        separation=_separation(systems),
+        queries=found["queries"],
+        documents=found["documents"],
+        positives=found["positives"],
+        without_positives=found["queries_without_positives"],
+    )
+
+
+def _line(name: str, values: Sequence[float | None], compared: Mapping[str, Any] | None) -> OtherMetric:
+    best = max(range(len(values)), key=lambda place: -np.inf if values[place] is None else float(values[place] or 0.0))
+    if compared is None:
+        return OtherMetric(name, values, best, None, None, None, None)
+    low, high = compared["interval_95"]
+    return OtherMetric(name, values, best, compared["difference"], low, high, TONES[compared["verdict"]])
+
+
+def _separation(systems: Sequence[Mapping[str, Any]]) -> tuple[OtherMetric, ...]:
+    """How well similarities tell right from wrong, for the systems that have them."""
+    wanted = (
+        ("Triplet accuracy, random negatives", ("similarities", "random", "accuracy")),
+        ("Triplet accuracy, hardest negatives", ("similarities", "hardest", "accuracy")),
+        ("Gap to random negatives", ("similarities", "random", "gap")),
+        ("Gap to hardest negatives", ("similarities", "hardest", "gap")),
+        ("Labelled pairs, AUC", ("pairs", "auc")),
+        ("Labelled pairs, average precision", ("pairs", "average_precision")),
+        ("Labelled pairs, gap", ("pairs", "gap")),
+    )
+    lines = []
+    for name, path in wanted:
+        values = [_at(system, path) for system in systems]
+        if any(number is not None for number in values):
+            lines.append(_line(name, values, None))
+    return tuple(lines)
+
+
+def _at(thing: Any, path: Sequence[str]) -> float | None:
+    """The number at a path of keys; None where there is none."""
+    for key in path:
+        if not isinstance(thing, Mapping) or key not in thing:
+            return None
+        thing = thing[key]
+    return float(thing)
+
+
+def _system_names(finished: Finished) -> dict[str, str]:
+    """How columns of the evaluation's tables are called on the page: "after" is the trained model, or the start that was kept."""
+    chosen = finished["evaluate"].json("systems.json")["chosen"]
+    named = {"before": "start", "bm25": "bm25", "static": "static"}
+    return named if chosen == "start" else {**named, "after": "trained"}
+
+
+def _curves(finished: Finished) -> tuple[Curve, ...]:
+    artifact = _file(finished, "evaluate", "curves.parquet")
+    if artifact is None:
+        return ()
+    table = artifact.table("curves.parquet")
+    names = _system_names(finished)
+    return tuple(Curve(names[name], table[name].to_numpy()) for name in table.column_names if name in names)
+
+
+def _similarities(finished: Finished) -> tuple[Similarities, ...]:
+    artifact = _file(finished, "evaluate", "scores.parquet")
+    if artifact is None:
+        return ()
+    table = artifact.table("scores.parquet")
+    panels = [(name, LABELS[name]) for name in ("before", "after") if name in _system_names(finished)]
+
+    def known(column: str) -> NDArray[Any]:
+        return np.asarray(pc.drop_null(table[column]))
+
+    return tuple(
+        Similarities(_capital(title), known(f"positive {name}"), known(f"random {name}"), known(f"hardest {name}"))
+        for name, title in panels
+    )
+
+
+def _training(finished: Finished) -> Training | None:
+    artifact = _file(finished, "train", "chosen.json")
+    if artifact is None:
+        return None
+    chosen = artifact.json("chosen.json")
+    metric = str(chosen["metric"])
+    steps, losses, evaluated, validation = [], [], [], []
+    for row in _csv(artifact, "metrics.csv"):
+        if row.get("loss"):
+            steps.append(int(float(row["step"])))
+            losses.append(float(row["loss"]))
+        if row.get(metric):
+            evaluated.append(int(float(row["step"])))
+            validation.append(float(row[metric]))
+    start = _metric_of(chosen.get("start"), metric)
+    if start is not None and evaluated and evaluated[0] > 0:
+        evaluated, validation = [0, *evaluated], [start, *validation]
+    return Training(
+        steps=np.array(steps, dtype=np.int64),
+        losses=np.array(losses, dtype=np.float64),
+        evaluated=np.array(evaluated, dtype=np.int64),
+        metric=label(metric),
+        validation=np.array(validation, dtype=np.float64),
+        start=start,
+        chosen_step=chosen.get("step"),
+        chosen=str(chosen["chosen"]),
+        facts=_facts("What was chosen", chosen),
+    )
+
+
+def _metric_of(thing: Any, metric: str) -> float | None:
+    """A metric's value, given alone or among others by name."""
+    found = thing.get(metric) if isinstance(thing, Mapping) else thing
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _csv(artifact: Artifact, name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file; none where it is absent."""
+    if not artifact.has(name):
+        return []
+    return list(csv.DictReader(io.StringIO(artifact.file(name).read_text(encoding="utf-8"))))
+
+
+def _examples(finished: Finished, most: int) -> Examples | None:
+    artifact = _file(finished, "evaluate", "queries.parquet")
+    if artifact is None or "ingest" not in finished or finished["evaluate"].json("systems.json")["chosen"] == "start":
+        return None
+    metric = artifact.json("verdict.json")["metric"]
+    table = artifact.table("queries.parquet")
+    before, after = (table[f"{metric} {name}"].to_numpy() for name in ("before", "after"))
+    change = after - before
+    order = np.argsort(-change, kind="stable")
+    gained = [int(place) for place in order[:most] if change[place] > 0]
+    lost = [int(place) for place in order[::-1][:most] if change[place] < 0]
+    corpus = Corpus(finished["ingest"])
+    results = artifact.table("results.parquet")
+    chosen = pa.array(table["row"].to_numpy()[gained + lost])
+    results = results.filter((pc.field("rank") <= SHOWN_RESULTS) & pc.field("query").isin(chosen))
+    answers = _answers(results, corpus)
+
+    def example(place: int) -> Example:
+        row = int(table["row"][place].as_py())
+        return Example(
+            text=shortened(corpus.payload([row])[0]),
+            before=float(before[place]),
+            after=float(after[place]),
+            rank_before=int(table["rank before"][place].as_py()),
+            rank_after=int(table["rank after"][place].as_py()),
+            results_before=answers.get((row, "before"), ()),
+            results_after=answers.get((row, "after"), ()),
+        )
+
+    return Examples(tuple(map(example, gained)), tuple(map(example, lost)), change)
+
+
+def _answers(results: pa.Table, corpus: Corpus) -> dict[tuple[int, str], list[Result]]:
+    """The results of each (query row, "before" or "after"), with their texts."""
+    texts = corpus.payload(results["row"].to_numpy())
+    answers: dict[tuple[int, str], list[Result]] = {}
+    for line, text in zip(results.to_pylist(), texts, strict=True):
+        found = Result(line["rank"], line["score"], shortened(text), line["positive"])
+        answers.setdefault((line["query"], line["system"]), []).append(found)
+    return answers
+
+
+def _suspicious(finished: Finished) -> tuple[tuple[SuspiciousNegative, ...], int]:
+    artifact = _file(finished, "mine", "suspicious.csv")
+    if artifact is None:
+        return (), 0
+    rows = _csv(artifact, "suspicious.csv")
+    shown = tuple(
+        SuspiciousNegative(
+            shortened(row["query"], 120),
+            shortened(row["negative"], 120),
+            float(row["negative_score"]),
+            shortened(row["positive"], 120),
+            float(row["positive_score"]),
+        )
+        for row in rows[:SUSPICIOUS]
+    )
+    return shown, len(rows)
+
+
+def _data(finished: Finished) -> Iterator[Facts]:
+    """What each stage before training counted."""
+    for stage, (name, title) in COUNTS.items():
+        artifact = _file(finished, stage, name)
+        if artifact is None:
+            continue
+        facts = _facts(title, artifact.json(name), leave=("shards",))
+        rejects = _rejects(artifact)
+        tables = (*facts.tables, ("Rejected", rejects)) if rejects else facts.tables
+        yield Facts(facts.title, facts.numbers, tables)
+
+
+def _rejects(artifact: Artifact) -> Table | None:
+    if not artifact.has("rejects.parquet"):
+        return None
+    table = artifact.table("rejects.parquet")
+    return _table(table.slice(0, ROWS).to_pylist(), len(table)) if len(table) else None
+
+
+def _facts(title: str, thing: Mapping[str, Any], leave: Sequence[str] = ()) -> Facts:
+    """A JSON object as named numbers (nested ones named by their path) and tables (lists of objects)."""
+    numbers: list[tuple[str, str]] = []
+    tables: list[tuple[str, Table]] = []
+
+    def walk(prefix: str, part: Mapping[str, Any]) -> None:
+        for key, item in sorted(part.items(), key=lambda entry: FIRST.index(entry[0]) if entry[0] in FIRST else len(FIRST)):
+            name = f"{prefix} {words(str(key))}".strip()
+            if key in leave:
+                continue
+            if isinstance(item, Mapping):
+                walk(f"{name}:" if not prefix else name, item)
+            elif isinstance(item, list) and item and all(isinstance(line, Mapping) for line in item):
+                tables.append((name, _table(item[:ROWS], len(item))))
+            else:
+                numbers.append((name, value(item)))
+
+    walk("", thing)
+    return Facts(title, tuple(numbers), tuple(tables))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
+    columns = tuple(dict.fromkeys(key for row in rows for key in row))
+    shown = tuple(tuple(shortened(value(row.get(column)), 160) for column in columns) for row in rows)
+    return Table(tuple(words(column) for column in columns), shown, total)
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    longest = max((float(stage["seconds"]) for stage in stages), default=0.0)
+    largest = max((int(stage["peak_memory_bytes"]) for stage in stages), default=0)
+    return tuple(
+        Stage(
+            name=str(stage["stage"]),
+            seconds=float(stage["seconds"]),
+            memory=int(stage["peak_memory_bytes"]),
+            time_share=float(stage["seconds"]) / longest if longest else 0.0,
+            memory_share=int(stage["peak_memory_bytes"]) / largest if largest else 0.0,
+            skipped=bool(stage.get("skipped", False)),
+        )
+        for stage in stages
+    )
+
+
+def _recipe(recipe: Mapping[str, Any]) -> tuple[Section, ...]:
+    """The recipe's own keys, then its sections in their order; absent sections are left out."""
+    own = [(key, _toml(item)) for key, item in recipe.items() if not isinstance(item, Mapping) and item is not None]
+    sections = [Section("", tuple(own))] if own else []
+    for name, part in recipe.items():
+        if isinstance(part, Mapping):
+            sections.append(Section(name, tuple((key, _toml(item)) for key, item in part.items() if item is not None)))
+    return tuple(sections)
+
+
+def _toml(item: Any) -> str:
+    """A value as TOML writes it; text in quotes, tables inline."""
+    if isinstance(item, Mapping):
+        inner = ", ".join(f"{key} = {_toml(part)}" for key, part in item.items() if part is not None)
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(item, list | tuple):
+        return "[" + ", ".join(_toml(part) for part in item) + "]"
+    return json.dumps(item, ensure_ascii=False)
+
+
+def _versions(finished: Finished) -> tuple[tuple[str, str], ...]:
+    """The versions of what computed; several where stages of different times stand together."""
+    found: dict[str, list[str]] = {}
+    for artifact in finished.values():
+        for name, version in artifact.manifest.versions.items():
+            known = found.setdefault(name, [])
+            if version not in known:
+                known.append(version)
+    return tuple((name, ", ".join(versions)) for name, versions in sorted(found.items()))
