@@ -280,8 +280,8 @@ def _run(recipe: Any, folder: Path | None, until: str | None, fresh: bool, as_js
         return outcome
     if outcome.verdict is not None:
         _line("")
-        for sentence in (outcome.verdict["sentence"], *outcome.verdict["others"]):
-            _line(sentence if isinstance(sentence, str) else sentence["sentence"])
+        for sentence in outcome.verdict["sentences"]:
+            _line(sentence)
     if outcome.report is not None:
         _line(f"Report: {outcome.report}")
     return outcome
@@ -359,3 +359,7 @@ def main() -> None:
             raise
         typer.echo(f"likewise: {type(error).__name__}: {error} (a fault of ours; likewise --debug … shows where)", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

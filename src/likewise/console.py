@@ -32,11 +32,23 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _rate(done: int, total: int, seconds: float) -> str:
-    if done <= 0 or seconds <= 0:
-        return ""
-    left = (total - done) * seconds / done
-    return f"{done / seconds:,.0f}/s, {duration(left)} left"
+class Pace:
+    """How fast work of one kind goes, from when it was first heard of; another total or an earlier place begins anew."""
+
+    def __init__(self) -> None:
+        self._total = self._first = self._last = 0
+        self._began = time.monotonic()
+
+    def words(self, done: int, total: int) -> str:
+        """The rate and the time left; nothing before there is a rate."""
+        if total != self._total or done < self._last:
+            self._total, self._first, self._began = total, done, time.monotonic()
+        self._last = done
+        seconds = time.monotonic() - self._began
+        if done <= self._first or seconds < 0.1:
+            return ""
+        rate = (done - self._first) / seconds
+        return f"{rate:,.0f}/s, {duration((total - done) / rate)} left"
 
 
 class Plain:
@@ -44,21 +56,23 @@ class Plain:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._began = self._told = time.monotonic()
+        self._told = time.monotonic()
+        self._pace = Pace()
 
     def _line(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
 
     def started(self, stage: str) -> None:
-        """Remember when, for the rate."""
-        self._began = self._told = time.monotonic()
+        """Begin to measure its pace."""
+        self._told = time.monotonic()
+        self._pace = Pace()
 
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """A line now and then."""
-        now = time.monotonic()
-        if now - self._told >= PLAIN_PROGRESS_SECONDS:
-            self._told = now
-            self._line(f"  {stage:<12} {done:,}/{total:,} {note}  {_rate(done, total, now - self._began)}".rstrip())
+        pace = self._pace.words(done, total)
+        if time.monotonic() - self._told >= PLAIN_PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._line(f"  {stage:<12} {done:,}/{total:,} {note}  {pace}".rstrip())
 
     def said(self, stage: str, sentence: str) -> None:
         """The sentence."""
@@ -136,8 +150,7 @@ class Live(Plain):
     def progress(self, stage: str, done: int, total: int, note: str) -> None:
         """Move the bar."""
         if self._bar is not None and self._task is not None:
-            rate = _rate(done, total, time.monotonic() - self._began)
-            text = "  ".join(part for part in (f"{done:,}/{total:,}", note, rate) if part)
+            text = "  ".join(part for part in (f"{done:,}/{total:,}", note, self._pace.words(done, total)) if part)
             self._bar.update(self._task, completed=done, total=total, note=text)
 
     def finished(self, stage: str, seconds: float, reused: bool) -> None:

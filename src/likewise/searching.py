@@ -54,8 +54,12 @@ def open_run(folder: Path) -> OpenRun:
     from likewise.encoders.fit import load_encoder
     from likewise.index.faiss import FaissIndex
 
-    index = current(folder, "index")
-    model = current(folder, "train") or current(folder, "fit")
-    if index is None or model is None:
+    stored = current(folder, "index")
+    if stored is None or not stored.has("index.json"):
         raise UserError(f'{folder} has no index to search: add [result] kind = "index" to its recipe and run it.')
-    return OpenRun(load_encoder(model), FaissIndex.open(index))
+    index = FaissIndex.open(stored)
+    for stage in ("train", "fit"):
+        model = current(folder, stage)
+        if model is not None and (encoder := load_encoder(model)).space == index.space:
+            return OpenRun(encoder, index)
+    raise UserError(f"The index in {folder} was built by another model than the run holds now; run its recipe again.")

@@ -155,6 +155,7 @@ def evaluate(
         Vectors(after),
         baselines=rivals,
         chosen=chosen,
+        tried=trained is not None,
     )
 
 

@@ -1,0 +1,49 @@
+"""The section [encoder]."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from likewise.options import Options
+
+
+class TextEncoderOptions(Options):
+    """A sentence-transformers model."""
+
+    implementation: ClassVar[str] = "likewise.encoders.text:TextEncoder"
+    paths: ClassVar[tuple[str, ...]] = ("model",)
+
+    kind: Literal["text"] = "text"
+    model: str
+    """A folder, or a name on the Hugging Face hub."""
+    query_prompt: str | None = None
+    """Put before every query text, such as "query: "; None uses the model's own prompt for queries, "" none."""
+    document_prompt: str | None = None
+    """Put before every document text; None uses the model's own prompt for documents, "" none."""
+    max_length: int | None = Field(None, ge=1)
+    """Longest input in tokens when vectors are computed; None uses the model's own."""
+    frozen_layers: int = Field(0, ge=0)
+    """Keep this many transformer layers from the bottom, and the embeddings below, as they are; their backward pass is skipped."""
+    cache_dir: str | None = None
+    """Where downloaded models are kept; None uses Hugging Face's own place."""
+    revision: str | None = None
+    """A branch, tag or commit of the model on the hub."""
+
+
+class StaticEncoderOptions(Options):
+    """Token embeddings with a tokenizer of its own, learnt from the training split; runs in microseconds on a CPU."""
+
+    implementation: ClassVar[str] = "likewise.encoders.static:StaticEncoder"
+
+    kind: Literal["static"] = "static"
+    dimension: int = Field(256, ge=2)
+    """The length of a vector."""
+    vocabulary: int = Field(16000, ge=300)
+    """The most tokens that the tokenizer learns."""
+    seed: int = 0
+    """Of the random directions that token embeddings begin with (scaled by inverse document frequency)."""
+
+
+ENCODER_KINDS: dict[str, type[Options]] = {"text": TextEncoderOptions, "static": StaticEncoderOptions}

@@ -1,0 +1,1 @@
+"""What to learn to push away."""

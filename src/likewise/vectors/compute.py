@@ -1,0 +1,59 @@
+"""One batch of items through an encoder, in halves where memory does not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from likewise.encoders.base import to_device
+from likewise.errors import DataError
+from likewise.types import Float32, Prepared, Role
+from likewise.vectors.precision import InPrecision
+
+
+class Embed:
+    """Payloads of one role → vectors [B, D] float32. Picklable: the same object works here or in another process.
+
+    `halved` counts the batches that memory did not suffice for, and that were computed in halves.
+    """
+
+    def __init__(self, encoder: InPrecision) -> None:
+        self._encoder = encoder
+        self.precision = encoder.precision
+        self.halved = 0
+
+    def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None) -> Float32:
+        """Vectors in the order given; `prepared` is what the encoder prepared of them, if that was done ahead."""
+        try:
+            vectors: Float32 = self.forward(prepared if prepared is not None else self._prepare(payload, role)).cpu().numpy()
+            return vectors
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if len(payload) == 1:
+                raise DataError(
+                    f"One item alone does not fit in memory ({str(error).splitlines()[0]}); "
+                    'set [encoder] max_length to less, or [embed] device = "cpu".'
+                ) from error
+        # Outside the except block: the error's traceback holds the tensors that filled the memory.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.halved += 1
+        middle = (len(payload) + 1) // 2
+        return np.concatenate([self(payload[:middle], role), self(payload[middle:], role)])
+
+    def forward(self, prepared: Prepared) -> Tensor:
+        """Vectors [B, D] float32, still on the device."""
+        return self._encoder(to_device(prepared, self._encoder.encoder.device))
+
+    def _prepare(self, payload: Sequence[Any], role: Role) -> Prepared:
+        return self._encoder.encoder.prepare(payload, role)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is short: torch has a class for GPUs, and a sentence for the CPU's allocator."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error)

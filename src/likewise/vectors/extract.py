@@ -1,0 +1,285 @@
+"""Items → vectors: planned batches, prepared in a thread ahead of the model, cached, resumed by parts, in the order given.
+
+Shapes: N items, B items of a batch, D dimensions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.artifacts.artifact import Artifact
+from likewise.artifacts.draft import Draft
+from likewise.artifacts.files import replacing
+from likewise.data.corpus import Corpus
+from likewise.encoders.base import Encoder
+from likewise.encoders.fit import load_encoder
+from likewise.errors import DataError
+from likewise.types import ROLES, Float32, Int64, Progress, Role
+from likewise.vectors.cache import EmbeddingCache, cache_key
+from likewise.vectors.compute import Embed
+from likewise.vectors.options import EmbedOptions, Precision
+from likewise.vectors.plan import PlannedBatch, parts, plan_batches, sample
+from likewise.vectors.precision import COSINE_TO_FLOAT32, InPrecision, device_for, least_cosine, precision_for
+from likewise.vectors.survey import Fetch, survey
+
+BATCH_TOKENS_CPU = 4096
+"""A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
+BATCH_TOKENS_GPU = 32768
+SAMPLE_ITEMS, SAMPLE_TOKENS = 8, 1024
+"""What a precision is tried on: little beside any run that takes time."""
+
+Say = Callable[[str], None]
+NameOf = Callable[[int], str]
+
+
+def extract(
+    encoder: Encoder,
+    payload: Sequence[Any],
+    roles: Sequence[Role] | Role = "document",
+    options: EmbedOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    say: Say | None = None,
+    cache: EmbeddingCache | None = None,
+) -> Float32:
+    """Vectors [N, D] float32 of items held in memory, in their order.
+
+    `roles` is one for all or one for each. The encoder works on the options' device and is given back where and as it was.
+    `cache` goes before `options.cache_dir`. DataError names an item whose vector is not finite, or that fits no memory.
+    """
+    options = options or EmbedOptions()
+    names = [roles] * len(payload) if isinstance(roles, str) else roles
+    codes = np.array([ROLES.index(role) for role in names], dtype=np.int8)
+
+    def fetch(positions: Int64) -> Sequence[Any]:
+        return [payload[position] for position in positions]
+
+    with _in_use(encoder, options), _cache(options, cache) as open_cache:
+        work = Extraction(encoder, fetch, codes, options, say=say or _silent, cache=open_cache)
+        vectors = np.zeros((len(payload), encoder.dimension), dtype=np.float32)
+        done = 0
+        for part in work.parts:
+            for batch, found in work.compute(part):
+                vectors[batch.positions] = found
+                done += len(batch)
+                if progress is not None:
+                    progress(done, work.total)
+        return vectors[work.survey.first]
+
+
+def embed(draft: Draft, options: EmbedOptions, model: Artifact, corpus: Corpus) -> None:
+    """The stage: every item of the corpus in its own role → `vectors.npy` [N, D] float32, and `space.json`.
+
+    Parts are kept while it works, so that a killed stage goes on from the last whole one.
+    """
+    if draft.has("vectors.npy") and draft.has("space.json"):
+        return
+    encoder = load_encoder(model)
+    with _in_use(encoder, options), _cache(options, None) as cache:
+        work = Extraction(
+            encoder, corpus.payload, corpus.roles, options, say=draft.say, cache=cache, name_of=lambda row: corpus.ids[row]
+        )
+        with draft.write("vectors.npy") as path:
+            _write_vectors(path, work, draft)
+        draft.write_json("space.json", work.space())
+
+
+def _write_vectors(path: Path, work: Extraction, draft: Draft) -> None:
+    """Every part's vectors at their places in one memory-mapped file; the file is as large as the result, memory is not."""
+    folder = draft.scratch("parts")
+    shape = (len(work.survey.first), work.encoder.dimension)
+    if shape[0] == 0:  # an empty file cannot be mapped
+        np.save(path.open("wb"), np.zeros(shape, dtype=np.float32))
+        return
+    vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    clock = Clock(work.total, draft)
+    for number, part in enumerate(work.parts):
+        positions = np.concatenate([batch.positions for batch in part])
+        file = folder / f"{number:05d}.npy"
+        if file.exists():
+            vectors[positions] = np.load(file, allow_pickle=False)
+            clock.skip(len(positions))
+            continue
+        found = []
+        for batch, batch_vectors in work.compute(part):
+            found.append(batch_vectors)
+            clock.advance(len(batch))
+        whole = np.concatenate(found)
+        vectors[positions] = whole
+        with replacing(file) as temporary, temporary.open("wb") as handle:
+            np.save(handle, whole, allow_pickle=False)
+    copies = np.flatnonzero(work.survey.first != np.arange(shape[0]))
+    for some in np.array_split(copies, 1 + len(copies) // 8192):
+        vectors[some] = vectors[work.survey.first[some]]
+    vectors.flush()
+
+
+class Extraction:
+    """The work on one list of items: surveyed, planned, its precision settled; then computed part by part."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        fetch: Fetch,
+        roles: NDArray[np.int8],
+        options: EmbedOptions,
+        *,
+        say: Say,
+        cache: EmbeddingCache | None = None,
+        name_of: NameOf = lambda position: f"number {position}",
+    ) -> None:
+        self.encoder = encoder
+        self._fetch = fetch
+        self._cache = cache
+        self._say = say
+        self._name_of = name_of
+        self.survey = survey(encoder, fetch, roles)
+        self.batches = self._plan(roles, options)
+        self.parts = list(parts(self.batches, options.part_items))
+        self.total = sum(len(batch) for batch in self.batches)
+        self.cosine: float | None = None
+        self._embed = Embed(self._settle(options.precision))
+        precision = self._embed.precision
+        self.keys: dict[Role, str] = {role: encoder.key(role, precision) for role in ROLES}
+
+    def _plan(self, roles: NDArray[np.int8], options: EmbedOptions) -> list[PlannedBatch]:
+        default = BATCH_TOKENS_CPU if self.encoder.device.type == "cpu" else BATCH_TOKENS_GPU
+        unique = self.survey.unique()
+        batches: list[PlannedBatch] = []
+        for code, role in enumerate(ROLES):
+            positions = unique[roles[unique] == code]
+            lengths = self.survey.lengths[positions]
+            tokens = options.batch_tokens or default
+            batches += plan_batches(positions, lengths, role, tokens=tokens, items=options.batch_items)
+        return batches
+
+    def _settle(self, option: Precision) -> InPrecision:
+        """The encoder in the precision asked for; "auto" only where a sample shows that it changes nothing that matters."""
+        precision = precision_for(self.encoder, self.encoder.device, option)
+        if precision == "float32" or not self.batches:
+            return InPrecision(self.encoder, "float32")
+        chosen = InPrecision(self.encoder, precision)
+        tried = sample(self.batches, self.survey.lengths, items=SAMPLE_ITEMS, tokens=SAMPLE_TOKENS)
+        prepared = self.encoder.prepare(self._fetch(tried.positions), tried.role)
+        exact = InPrecision(self.encoder, "float32")
+        self.cosine = least_cosine(Embed(exact).forward(prepared), Embed(chosen).forward(prepared))
+        if self.cosine >= COSINE_TO_FLOAT32:
+            return chosen
+        gap = f"vectors computed in {precision} have cosine {self.cosine:.5f} to float32, less than {COSINE_TO_FLOAT32}"
+        self._say(f"{gap}; float32 is used." if option == "auto" else f"{gap}; {precision} is used because the recipe says so.")
+        return exact if option == "auto" else chosen
+
+    def compute(self, batches: Sequence[PlannedBatch]) -> Iterator[tuple[PlannedBatch, Float32]]:
+        """Each batch with its vectors [B, D]: from the cache if all of it is there, else computed whole."""
+        known = [self._cached(batch) for batch in batches]
+        missing = [batch for batch, vectors in zip(batches, known, strict=True) if vectors is None]
+        computed = self._computed(missing)
+        for batch, vectors in zip(batches, known, strict=True):
+            yield batch, vectors if vectors is not None else next(computed)
+
+    def _computed(self, batches: Sequence[PlannedBatch]) -> Iterator[Float32]:
+        """Vectors of each batch; the next one is fetched and prepared in a thread while the model works on this one."""
+
+        def prepare(batch: PlannedBatch) -> tuple[Sequence[Any], Any]:
+            payload = self._fetch(batch.positions)
+            return payload, self.encoder.prepare(payload, batch.role)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="likewise-prepare") as ahead:
+            upcoming = ahead.submit(prepare, batches[0]) if batches else None
+            for number, batch in enumerate(batches):
+                assert upcoming is not None
+                payload, prepared = upcoming.result()
+                if number + 1 < len(batches):
+                    upcoming = ahead.submit(prepare, batches[number + 1])
+                vectors = self._embed(payload, batch.role, prepared)
+                self._check(batch, vectors)
+                if self._cache is not None:
+                    self._cache.put_many(self._cache_keys(batch), vectors)
+                yield vectors
+
+    def _cached(self, batch: PlannedBatch) -> Float32 | None:
+        if self._cache is None:
+            return None
+        found = self._cache.get_many(self._cache_keys(batch), self.encoder.dimension)
+        whole = [vector for vector in found if vector is not None]
+        return np.stack(whole) if len(whole) == len(batch) else None
+
+    def _cache_keys(self, batch: PlannedBatch) -> list[bytes]:
+        return [cache_key(self.survey.digests[position], self.keys[batch.role]) for position in batch.positions]
+
+    def _check(self, batch: PlannedBatch, vectors: Float32) -> None:
+        """DataError that names the first item whose vector is not finite."""
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            name = self._name_of(int(batch.positions[bad[0]]))
+            others = f" ({len(bad)} such items in its batch)" if len(bad) > 1 else ""
+            raise DataError(
+                f'Item "{name}": its vector in {self._embed.precision} is not finite{others}; '
+                'set [embed] precision = "float32", or look at the item and at the weights of the encoder.'
+            )
+
+    def space(self) -> dict[str, Any]:
+        """What is said about the vectors beside them."""
+        return {
+            "space": self.encoder.space,
+            "dimension": self.encoder.dimension,
+            "distance": "cosine",
+            "keys": dict(self.keys),
+            "precision": self._embed.precision,
+            "cosine_to_float32": None if self.cosine is None else round(self.cosine, 6),
+            "halved_batches": self._embed.halved,
+        }
+
+
+class Clock:
+    """Tells a draft how far the work is, how fast it goes and how long it will take."""
+
+    def __init__(self, total: int, draft: Draft) -> None:
+        self._total, self._draft = total, draft
+        self._done = self._skipped = 0
+        self._start = time.monotonic()
+
+    def skip(self, items: int) -> None:
+        """Items that were there already."""
+        self._skipped += items
+        self.advance(items)
+
+    def advance(self, items: int) -> None:
+        """Items that are done now."""
+        self._done += items
+        seconds = time.monotonic() - self._start
+        rate = (self._done - self._skipped) / seconds if seconds > 0 else 0.0
+        left = f", {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
+        self._draft.progress(self._done, self._total, f"{rate:.0f} items/s{left}")
+
+
+@contextmanager
+def _in_use(encoder: Encoder, options: EmbedOptions) -> Iterator[None]:
+    """The encoder in inference mode on the device; afterwards where and as it was."""
+    device, training = encoder.device, encoder.training
+    encoder.to(device_for(options.device)).eval()
+    try:
+        yield
+    finally:
+        encoder.to(device).train(training)
+
+
+@contextmanager
+def _cache(options: EmbedOptions, given: EmbeddingCache | None) -> Iterator[EmbeddingCache | None]:
+    if given is not None or options.cache_dir is None:
+        yield given
+        return
+    with closing(EmbeddingCache(options.cache_dir, max_size=None, max_bytes=options.cache_bytes)) as cache:
+        yield cache
+
+
+def _silent(sentence: str) -> None:
+    """Say nothing."""

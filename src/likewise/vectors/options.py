@@ -1,0 +1,32 @@
+"""The section [embed]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from likewise.options import Options
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class EmbedOptions(Options):
+    """How items become vectors."""
+
+    batch_tokens: int | None = Field(None, ge=1)
+    """A planned batch holds at most this many tokens, padding included; None takes 4096 on a CPU, whose cache then holds a batch,
+    and 32768 on a GPU."""
+    batch_items: int = Field(256, ge=1)
+    """A planned batch holds at most this many items."""
+    precision: Precision = "auto"
+    """"auto" uses bfloat16 where the processor has it and a first sample agrees with float32 (cosine ≥ 0.9999); else float32."""
+    device: Device = "auto"
+    """"auto" takes the GPU where there is one."""
+    cache_dir: str | None = None
+    """A folder that keeps every vector ever computed, shared by runs; None keeps none."""
+    cache_bytes: int = Field(10_000_000_000, ge=1_000_000)
+    """The most bytes of live vectors in the cache; the longest unused go first."""
+    part_items: int = Field(2048, ge=1)
+    """Items per part of the work that is written at once: a killed run goes on from the last whole part."""

@@ -1,0 +1,93 @@
+"""Computing in 16 bits where the processor is made for it, and the check that this changes nothing that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from likewise.encoders.base import Encoder
+from likewise.types import Prepared
+from likewise.vectors.attention import ProductAttention
+from likewise.vectors.options import Device, Precision
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+COSINE_TO_FLOAT32 = 0.9999
+"""What every vector of the sample must reach. Nearest neighbours closer than the angle this allows (0.8°) may change places."""
+
+
+def device_for(option: Device) -> torch.device:
+    """The device that an option names; "auto" takes the GPU where there is one."""
+    if option != "auto":
+        return torch.device(option)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def precision_for(encoder: nn.Module, device: torch.device, option: Precision) -> Precision:
+    """The precision to compute in: "float32", "bfloat16" or "float16".
+
+    "auto" is bfloat16 where the device multiplies it faster than float32 (AVX512-BF16 or AMX, CUDA from Ampere on) and the
+    encoder has matrices to multiply; it is for the caller to check the vectors.
+    """
+    if option != "auto":
+        return option
+    multiplies = any(isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)) for module in encoder.modules())
+    return "bfloat16" if multiplies and _fast_bfloat16(device) else "float32"
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+class InPrecision:
+    """An encoder computing in a precision, for inference: vectors [B, D] float32 come out whatever it is.
+
+    In 16 bits the weights of linear layers are converted once (autocast converts them at every call) and autocast runs the
+    products and attention in them; normalisation, residual sums and pooling stay in float32, where rounding would hurt.
+    """
+
+    def __init__(self, encoder: Encoder, precision: Precision) -> None:
+        assert precision != "auto", "ask precision_for first"
+        self.encoder = encoder
+        self.precision = precision
+        self._weights: dict[str, Tensor] = {}
+        if precision in DTYPES:
+            for name, module in encoder.named_modules():
+                if isinstance(module, nn.Linear):
+                    for part, weight in module.named_parameters(recurse=False):
+                        self._weights[f"{name}.{part}"] = weight.detach().to(DTYPES[precision])
+
+    @torch.inference_mode()
+    def __call__(self, prepared: Prepared) -> Tensor:
+        """Vectors [B, D] float32 of what the encoder prepared, on the encoder's device."""
+        vectors: Tensor
+        with self._lower():
+            if self._weights:
+                vectors = torch.func.functional_call(self.encoder, self._weights, (prepared,))
+            else:
+                vectors = self.encoder(prepared)
+        return vectors.float()
+
+    @contextmanager
+    def _lower(self) -> Iterator[None]:
+        device = self.encoder.device.type
+        with ExitStack() as contexts:
+            if self.precision in DTYPES:
+                contexts.enter_context(torch.autocast(device, DTYPES[self.precision]))
+            if self.precision == "bfloat16" and device == "cpu":
+                contexts.enter_context(ProductAttention())
+            yield
+
+
+def least_cosine(a: Tensor, b: Tensor) -> float:
+    """The smallest cosine between the vectors [B, D] of two tensors, row by row; rows of zeros count as equal directions."""
+    cosines = nn.functional.cosine_similarity(a.double(), b.double(), dim=1)
+    both_zero = (a == 0).all(dim=1) & (b == 0).all(dim=1)
+    return float(torch.where(both_zero, 1.0, cosines).min())

@@ -1,0 +1,112 @@
+"""What the documentation says is run: Python blocks, command lines, links; and nothing is left undocumented."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from likewise.cli import application, main
+from likewise.reference import as_markdown, keys, sections
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDES = [page for page in PAGES if "reference" not in page.parts]
+THINGS = ("planet", "river", "engine", "violin", "harbour", "orchard", "glacier", "lantern")
+QUALITIES = ("rings", "depth", "noise", "strings", "ships", "apples", "ice", "light", "age", "colour")
+
+
+def commands_of(page: Path) -> list[str]:
+    """The command lines of a page: indented lines that begin with `likewise`, without what is said beside them."""
+    found = re.findall(r"^ {4}(likewise .+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.split(r"\s{2,}(?=\S)|\s+#", line)[0].strip() for line in found]
+
+
+def python_of(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as its user would have it: pairs, and a recipe small enough for a test."""
+    lines = ["anchor,positive"]
+    for number in range(240):
+        thing, quality = THINGS[number % 8], QUALITIES[number % 10]
+        lines.append(
+            f"which {thing} number {number} has {quality}?,The {quality} of {thing} {number} were described in volume {number * 7}."
+        )
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shrink(tmp_path / "text.toml")
+    return tmp_path
+
+
+def shrink(path: Path) -> None:
+    result = CliRunner().invoke(application, ["init", "text", str(path.parent), "--overwrite"])
+    assert result.exit_code == 0, result.output
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r'kind = "text"\nmodel = .*\nmax_length = 256', 'kind = "static"\ndimension = 32\nvocabulary = 600', text)
+    text = text.replace("learning_rate = 2e-5", "learning_rate = 0.02").replace("[evaluate]", '[evaluate]\nbaselines = ["bm25"]')
+    assert 'kind = "static"' in text
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if commands_of(page)], ids=lambda page: page.stem)
+def test_command_lines_run(page: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    for line in commands_of(page):
+        words = shlex.split(line)[1:]
+        if words[0] == "init":
+            continue  # the fixture did it, and made the recipe small
+        if words[:2] == ["compare", "runs/a"]:
+            words = ["compare", "runs/text", "runs/text"]
+        monkeypatch.setattr("sys.argv", ["likewise", *words])
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code, f"{line}: exit {end.code}"
+        ran.append(words[0])
+        if words[0] == "check":  # guides run the recipe between the lines
+            main_with(["run", "text.toml"], monkeypatch)
+    assert ran
+
+
+def main_with(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["likewise", *words])
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, f"{words}: exit {end.code}"
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if python_of(page)], ids=lambda page: page.stem)
+def test_python_blocks_run(page: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {"__name__": "documentation"}
+    for block in python_of(page):
+        exec(compile(block, str(page), "exec"), names)
+    if page.name == "README.md":
+        assert "nDCG@10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} names {target}"
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
+    names = [command.name or command.callback.__name__ for command in application.registered_commands if command.callback]
+    assert [name for name in names if f"likewise {name}" not in text] == []
+
+
+def test_the_reference_is_what_the_options_say() -> None:
+    assert (ROOT / "docs/reference/recipe.md").read_text(encoding="utf-8") == as_markdown(), "run: make docs"
+
+
+def test_every_key_tells_its_effect() -> None:
+    for section in sections():
+        for key, _, _, effect in keys(section):
+            assert key == "kind" or len(effect) > 10, f"[{section.name}] {key} has no docstring"

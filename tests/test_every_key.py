@@ -1,0 +1,570 @@
+"""Every key of every section has an effect, and a test here shows it: a key without one fails the first test below.
+
+Most keys change the data that a stage leaves; `CHANGES` says which stage, and the value that shows it. The others have a test
+of their own, marked with `@shows`.
+"""
+
+import csv
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likewise.artifacts.artifact import Artifact
+from likewise.artifacts.run import current
+from likewise.config import Recipe, validated
+from likewise.errors import LikewiseError
+from likewise.pipeline import run
+from likewise.reference import Section, keys, sections
+
+SHOWN: set[str] = set()
+THINGS = ("planet", "river", "engine", "violin", "harbour", "orchard", "glacier", "lantern", "bridge", "falcon")
+QUALITIES = ("rings", "depth", "noise", "strings", "ships", "apples", "ice", "light", "age", "colour")
+
+
+def shows(*names: str) -> Callable[[Any], Any]:
+    """Mark a test that shows the effect of these keys."""
+    SHOWN.update(names)
+    return lambda function: function
+
+
+def name_of(section: Section, key: str) -> str:
+    kind = f"({section.kind})" if section.kind else ""
+    return f"{section.name}{kind}.{key}" if section.name else key
+
+
+@dataclass(frozen=True)
+class Changes:
+    """With `value` for the key, `stage` leaves other data than without, both in the recipe `base` with `given`."""
+
+    stage: str
+    value: Any
+    base: str = "plain"
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+PAIRS = "ingest(pairs)"
+INFO = "train.loss(infonce)"
+TEXT = "encoder(text)"
+CHANGES: dict[str, Changes] = {
+    "seed": Changes("train", 1),
+    f"{PAIRS}.path": Changes("ingest", "FOLDER/others.tsv"),
+    f"{PAIRS}.anchor": Changes("ingest", "title"),
+    f"{PAIRS}.positive": Changes("ingest", "other"),
+    f"{PAIRS}.negatives": Changes("ingest", ["wrong"]),
+    f"{PAIRS}.label": Changes("ingest", "score"),
+    f"{PAIRS}.label_threshold": Changes("ingest", 0.95, given={"ingest.label": "score"}),
+    f"{PAIRS}.split": Changes("ingest", "part"),
+    f"{PAIRS}.sample_size": Changes("ingest", 100),
+    "ingest(beir).path": Changes("ingest", "FOLDER/beir2", base="beir"),
+    "ingest(beir).sample_size": Changes("ingest", 20, base="beir"),
+    "ingest(hub).name": Changes("ingest", "FOLDER/hub2", base="hub"),
+    "ingest(hub).anchor": Changes("ingest", "title", base="hub"),
+    "ingest(hub).positive": Changes("ingest", "other", base="hub"),
+    "ingest(hub).negatives": Changes("ingest", ["wrong"], base="hub"),
+    "ingest(hub).label": Changes("ingest", "score", base="hub"),
+    "ingest(hub).label_threshold": Changes("ingest", 0.95, base="hub", given={"ingest.label": "score"}),
+    "ingest(hub).sample_size": Changes("ingest", 100, base="hub"),
+    "ingest(python_docs).standard_library": Changes("ingest", True, base="docs"),
+    "ingest(python_docs).distributions": Changes("ingest", ["typer"], base="docs"),
+    "ingest(python_docs).per_module": Changes("ingest", 20, base="docs"),
+    "ingest(python_docs).sample_size": Changes("ingest", 20, base="docs"),
+    "fingerprint.threshold": Changes("fingerprint", 0.3),
+    "fingerprint.exact_only": Changes("fingerprint", True, given={"fingerprint.threshold": 0.3}),
+    "split.validation": Changes("split", 0.3),
+    "split.test": Changes("split", 0.4),
+    "split.exact": Changes("split", True),
+    f"{TEXT}.model": Changes("fit", "FOLDER/model2", base="text"),
+    f"{TEXT}.query_prompt": Changes("embed", "query: ", base="text"),
+    f"{TEXT}.document_prompt": Changes("embed", "passage: ", base="text"),
+    f"{TEXT}.max_length": Changes("embed", 4, base="text"),
+    f"{TEXT}.frozen_layers": Changes("train", 1, base="text"),
+    "encoder(static).dimension": Changes("fit", 16),
+    "encoder(static).vocabulary": Changes("fit", 310),
+    "encoder(static).seed": Changes("fit", 1),
+    "embed.precision": Changes("embed", "bfloat16", base="text"),
+    "mine.preset": Changes("mine", "balanced", base="mined"),
+    "mine.model": Changes("mine", "FOLDER/model", base="mined"),
+    "mine.query_prompt": Changes("mine", "query: ", base="mined", given={"mine.model": "FOLDER/model"}),
+    "mine.document_prompt": Changes("mine", "passage: ", base="mined", given={"mine.model": "FOLDER/model"}),
+    "mine.num_negatives": Changes("mine", 4, base="mined"),
+    "mine.range_min": Changes("mine", 5, base="mined"),
+    "mine.range_max": Changes("mine", 3, base="mined"),
+    "mine.absolute_margin": Changes("mine", 0.3, base="mined"),
+    "mine.relative_margin": Changes("mine", 0.5, base="mined"),
+    "mine.min_score": Changes("mine", 0.6, base="mined"),
+    "mine.max_score": Changes("mine", 0.3, base="mined"),
+    "mine.sampling_strategy": Changes("mine", "random", base="mined"),
+    "mine.refresh_every": Changes("train", 1, base="mined"),
+    "mine.suspicious": Changes("mine", 1, base="mined"),
+    "mine.cross_encoder.model": Changes(
+        "mine", "FOLDER/cross2", base="mined", given={"mine.cross_encoder": {"model": "FOLDER/cross"}}
+    ),
+    "train.epochs": Changes("train", 1),
+    "train.max_steps": Changes("train", 3),
+    "train.batch_size": Changes("train", 8),
+    "train.max_length": Changes("train", 3, base="text"),
+    "train.learning_rate": Changes("train", 0.001),
+    "train.weight_decay": Changes("train", 0.5),
+    "train.amsgrad": Changes("train", True),
+    "train.schedule": Changes("train", "cosine"),
+    "train.warmup_ratio": Changes("train", 0.5),
+    "train.warmup_steps": Changes("train", 7),
+    "train.accumulate": Changes("train", 2),
+    "train.clip_norm": Changes("train", 0.001),
+    "train.precision": Changes("train", "bfloat16", base="text", given={"train.precision": "float32"}),
+    "train.matryoshka": Changes("train", [8]),
+    "train.negatives_per_pair": Changes("train", 1, base="mined"),
+    "train.hard_positives": Changes("train", False),
+    "train.eval_steps": Changes("train", 3),
+    "train.logging_steps": Changes("train", 1),
+    "train.early_stopping": Changes("train", 1, given={"train.learning_rate": 1e-12, "train.epochs": 3}),
+    "train.metric": Changes("train", "recall@1"),
+    "train.guard": Changes("train", "mrr@10"),
+    f"{INFO}.scale": Changes("train", 5.0, given={"train.loss": {"kind": "infonce"}}),
+    f"{INFO}.symmetric": Changes("train", True, given={"train.loss": {"kind": "infonce"}}),
+    "train.loss(triplet).margin": Changes("train", 0.01, given={"train.loss": {"kind": "triplet"}}),
+    "train.loss(triplet).distance": Changes("train", "euclidean", given={"train.loss": {"kind": "triplet"}}),
+    "train.loss(triplet).hardest": Changes("train", True, given={"train.loss": {"kind": "triplet"}}),
+    "train.loss(cosine).margin": Changes("train", -0.5, base="mined", given={"train.loss": {"kind": "cosine"}}),
+    "evaluate.metric": Changes("evaluate", "mrr@10"),
+    "evaluate.others": Changes("evaluate", ["recall@5"]),
+    "evaluate.baselines": Changes("evaluate", ["bm25"]),
+    "evaluate.resamples": Changes("evaluate", 150),
+    "evaluate.smallest_units": Changes("evaluate", 10_000),
+    "result(index).type": Changes("index", "ivf"),
+    "result(index).recall_target": Changes("index", 0.2, given={"result.type": "ivf", "result.recall_target": 1.0}),
+    "result(index).held_out": Changes("index", 5, given={"result.type": "ivf"}),
+}
+
+
+def test_every_key_is_shown_to_have_an_effect() -> None:
+    top = [name_of(Section("", None, Recipe), key) for key, *_ in keys(Section("", None, Recipe))]
+    below = [name_of(section, key) for section in sections() for key, *_ in keys(section) if key != "kind"]
+    assert sorted(set(top + below) - set(CHANGES) - SHOWN) == []
+    assert sorted((set(CHANGES) | SHOWN) - set(top + below)) == [], "these keys are no more"
+
+
+# The data
+
+
+def texts() -> list[dict[str, str]]:
+    """Rows in which every column matters: shared documents, near-duplicates, scores, splits, wrong answers."""
+    draw = random.Random(0)
+    rows = []
+    for number in range(240):
+        thing, quality = THINGS[number % 10], QUALITIES[(number * 7) % 10]
+        about = " ".join(draw.sample(QUALITIES, 5))
+        document = number - number % 3 if number < 90 else number  # the first ones share documents by threes
+        rows.append(
+            {
+                "anchor": f"which {thing} has {quality} in case {number}",
+                "title": f"case {number} of the {thing}",
+                "positive": f"the {THINGS[document % 10]} of case {document} is known for {QUALITIES[document * 7 % 10]} "
+                + ("" if number < 90 else about),
+                "other": f"an older description of {thing} {number}",
+                "negative": "",
+                "wrong": f"the {thing} of another case than {number}",
+                "score": f"{draw.random():.3f}",
+                "part": ("train", "train", "train", "test", "validation")[number % 5],
+            }
+        )
+    for number in range(20):  # nearly equal texts
+        rows[200 + number]["positive"] = " ".join(f"{rows[180 + number]['positive']} once more".split())
+    return rows
+
+
+def write_tsv(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_beir(folder: Path, count: int) -> None:
+    (folder / "qrels").mkdir(parents=True)
+    rows = texts()[:count]
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for number, row in enumerate(rows):
+            file.write(json.dumps({"_id": f"d{number}", "title": row["title"], "text": row["positive"]}) + "\n")
+    with (folder / "queries.jsonl").open("w", encoding="utf-8") as file:
+        for number, row in enumerate(rows):
+            file.write(json.dumps({"_id": f"q{number}", "text": row["anchor"]}) + "\n")
+    for split, take in (("train", range(0, count, 2)), ("test", range(1, count, 2))):
+        lines = ["query-id\tcorpus-id\tscore", *(f"q{number}\td{number}\t1" for number in take)]
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from likewise.testing.encoders import tiny_text_model
+
+    place = tmp_path_factory.mktemp("keys")
+    rows = texts()
+    write_tsv(place / "pairs.tsv", rows)
+    write_tsv(place / "others.tsv", rows[:150])
+    write_beir(place / "beir", 120)
+    write_beir(place / "beir2", 100)
+    for name, count in (("hub", 240), ("hub2", 150)):
+        (place / name).mkdir()
+        write_tsv(place / name / "train.tsv", rows[:count])
+        lines = [
+            json.dumps({key: float(value) if key == "score" else value for key, value in row.items()}) for row in rows[:count]
+        ]
+        (place / name / "train.tsv").unlink()
+        (place / name / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sentences = [row[key] for row in rows for key in ("anchor", "positive")]
+    tiny_text_model(place / "model", texts=sentences)
+    tiny_text_model(place / "model2", seed=1, texts=sentences)
+    for name, seed in (("cross", 0), ("cross2", 1)):
+        tiny_cross_encoder(place / name, place / "model", seed)
+    return place
+
+
+def tiny_cross_encoder(folder: Path, tokenizer_from: Path, seed: int) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(str(tokenizer_from))
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, num_labels=1
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def base(name: str, folder: Path) -> dict[str, Any]:
+    """The recipe that a change is made to."""
+    raw: dict[str, Any] = {
+        "name": "keys",
+        "ingest": {"kind": "pairs", "path": f"{folder}/pairs.tsv", "negatives": ["negative"]},
+        "fingerprint": {},
+        "split": {"validation": 0.15, "test": 0.2},
+        "encoder": {"kind": "static", "dimension": 32, "vocabulary": 400},
+        "embed": {"precision": "float32"},
+        "train": {"epochs": 2, "batch_size": 16, "learning_rate": 0.02, "precision": "float32", "logging_steps": 2},
+        "evaluate": {"baselines": [], "resamples": 200},
+        "result": {"kind": "index"},
+        "report": {},
+    }
+    if name == "beir":
+        raw["ingest"] = {"kind": "beir", "path": f"{folder}/beir"}
+    if name == "hub":
+        raw["ingest"] = {"kind": "hub", "name": f"{folder}/hub"}
+    if name == "docs":
+        raw["ingest"] = {"kind": "python_docs", "standard_library": False, "distributions": ["pydantic"]}
+    if name == "text":
+        raw["encoder"] = {"kind": "text", "model": f"{folder}/model"}
+        raw["train"] |= {"epochs": 1, "max_steps": 4, "learning_rate": 0.001}
+    if name == "mined":
+        raw["mine"] = {"num_negatives": 3, "range_max": 20}
+    return raw
+
+
+def with_values(raw: dict[str, Any], values: dict[str, Any], folder: Path) -> Recipe:
+    raw = json.loads(json.dumps(raw))
+    for place, value in values.items():
+        *parents, key = place.split(".")
+        inner = raw
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[key] = value
+    return validated(json.loads(json.dumps(raw).replace("FOLDER", str(folder))), "recipe")
+
+
+def left_by(stage: str, recipe: Recipe, folder: Path) -> Artifact:
+    """What the stage leaves; all recipes share one run folder, so that a stage that is the same is run once."""
+    run(recipe, folder / "run", until=stage)
+    artifact = current(folder / "run", stage)
+    assert artifact is not None
+    return artifact
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_key_changes_what_its_stage_leaves(name: str, folder: Path) -> None:
+    change = CHANGES[name]
+    place = ".".join(part.split("(")[0] for part in name.split("."))
+    raw = base(change.base, folder)
+    without = left_by(change.stage, with_values(raw, change.given, folder), folder)
+    changed = left_by(change.stage, with_values(raw, {**change.given, place: change.value}, folder), folder)
+    assert changed.content != without.content, f"{name} = {change.value!r} changed nothing that {change.stage} leaves"
+
+
+# Keys whose effect is not in the data
+
+
+@shows("name")
+def test_name_names_the_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(with_values(base("plain", folder), {"name": "another"}, folder), until="ingest")
+    assert (tmp_path / "runs" / "another" / "ingest" / "current").is_file()
+
+
+@shows("ingest(pairs).on_bad", "ingest(beir).on_bad", "ingest(hub).on_bad")
+@pytest.mark.parametrize("kind", ["pairs", "beir", "hub"])
+def test_on_bad_stops_or_rejects(kind: str, folder: Path, tmp_path: Path) -> None:
+    raw = base("plain" if kind == "pairs" else kind, folder)
+    if kind == "beir":
+        import shutil
+
+        shutil.copytree(folder / "beir", tmp_path / "beir")
+        with (tmp_path / "beir" / "corpus.jsonl").open("a", encoding="utf-8") as file:
+            file.write("{not json\n")
+        raw["ingest"]["path"] = str(tmp_path / "beir")
+    else:
+        rows = texts()
+        rows[7]["positive"] = " "
+        (tmp_path / "bad").mkdir()
+        lines = [json.dumps(row) for row in rows]
+        (tmp_path / "bad" / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        raw["ingest"]["path" if kind == "pairs" else "name"] = str(tmp_path / "bad")
+    with pytest.raises(LikewiseError, match="row"):
+        left_by("ingest", with_values(raw, {}, folder), tmp_path)
+    rejected = left_by("ingest", with_values(raw, {"ingest.on_bad": "reject"}, folder), tmp_path)
+    counts = rejected.json("counts.json")
+    assert counts["rejected"] == 1
+    assert counts["accepted"] + counts["rejected"] == counts["rows"]
+
+
+@shows("split.largest_unit")
+def test_largest_unit_refuses_a_unit_that_is_too_large(folder: Path) -> None:
+    with pytest.raises(LikewiseError, match="largest_unit"):
+        left_by("split", with_values(base("plain", folder), {"split.largest_unit": 0.001}, folder), folder)
+
+
+@shows("embed.device", "mine.device", "train.device")
+@pytest.mark.parametrize(
+    ("section", "stage", "of"), [("embed", "embed", "text"), ("mine", "mine", "mined"), ("train", "train", "plain")]
+)
+def test_a_device_that_is_not_there_is_refused(
+    section: str, stage: str, of: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(LikewiseError, match="cuda"):
+        left_by(stage, with_values(base(of, folder), {f"{section}.device": "cuda"}, folder), folder)
+
+
+@shows("embed.batch_tokens", "embed.batch_items", "embed.part_items")
+@pytest.mark.parametrize(("key", "value"), [("batch_tokens", 64), ("batch_items", 3), ("part_items", 10)])
+def test_batches_and_parts_are_planned_as_asked(key: str, value: int, folder: Path) -> None:
+    from likewise.encoders.options import StaticEncoderOptions
+    from likewise.testing.encoders import FakeEncoder
+    from likewise.vectors.extract import Extraction
+    from likewise.vectors.options import EmbedOptions
+
+    assert StaticEncoderOptions().kind == "static"
+    payload = [row["anchor"] for row in texts()]
+
+    def counts(options: EmbedOptions) -> tuple[int, int]:
+        fetch: Callable[[Any], list[str]] = lambda positions: [payload[place] for place in positions]  # noqa: E731
+        work = Extraction(FakeEncoder(), fetch, np.zeros(len(payload), np.int8), options, say=lambda sentence: None)
+        return len(work.batches), len(work.parts)
+
+    before, after = counts(EmbedOptions()), counts(EmbedOptions(**{key: value}))
+    place = 1 if key == "part_items" else 0
+    assert after[place] > before[place] + 3
+
+
+@shows("embed.cache_dir", "embed.cache_bytes")
+def test_the_cache_stands_where_it_should_and_is_as_large_as_allowed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likewise.vectors import extract
+    from likewise.vectors.cache import EmbeddingCache
+
+    budgets = []
+
+    class Watched(EmbeddingCache):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            budgets.append(named["max_bytes"])
+            super().__init__(*arguments, **named)
+
+    monkeypatch.setattr(extract, "EmbeddingCache", Watched)
+    values = {"embed.cache_dir": str(tmp_path / "cache"), "embed.cache_bytes": 1_234_567}
+    left_by("embed", with_values(base("plain", folder), values, folder), folder)
+    assert any((tmp_path / "cache").iterdir())
+    assert budgets == [1_234_567]
+
+
+@shows("encoder(text).cache_dir", "encoder(text).revision")
+def test_downloads_go_where_they_should_and_are_of_the_revision_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sentence_transformers
+
+    from likewise.encoders.options import TextEncoderOptions
+    from likewise.options import build
+
+    asked: dict[str, Any] = {}
+    real = sentence_transformers.SentenceTransformer.__init__
+
+    def watched(self: Any, *arguments: Any, **named: Any) -> None:
+        asked.update(named)
+        real(self, *arguments, **named)
+
+    monkeypatch.setattr(sentence_transformers.SentenceTransformer, "__init__", watched)
+    build(TextEncoderOptions(model=f"{folder}/model", cache_dir="elsewhere", revision="v2"))
+    assert asked["cache_folder"] == "elsewhere"
+    assert asked["revision"] == "v2"
+
+
+@shows("ingest(hub).config", "ingest(hub).cache_dir")
+def test_a_data_set_is_asked_for_by_its_configuration_and_kept_where_it_should(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the hub extra is not installed")
+    asked: list[Any] = []
+    real = datasets.load_dataset
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        asked.append((arguments, named))
+        return real(f"{folder}/hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", watched)
+    values = {"ingest.config": "pair", "ingest.cache_dir": "elsewhere"}
+    left_by("ingest", with_values(base("hub", folder), values, folder), folder)
+    said = repr(asked)
+    assert "'pair'" in said
+    assert "'elsewhere'" in said
+
+
+@shows("mine.batch_size", "mine.cross_encoder.batch_size")
+def test_mining_models_work_in_batches_as_large_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sentence_transformers
+
+    from likewise.mining import mine
+
+    asked: list[int] = []
+    real = mine.extract
+
+    def watched(encoder: Any, payload: Any, role: Any, options: Any, **named: Any) -> Any:
+        asked.append(options.batch_items)
+        return real(encoder, payload, role, options, **named)
+
+    monkeypatch.setattr(mine, "extract", watched)
+    predicted: list[int] = []
+    real_predict = sentence_transformers.CrossEncoder.predict
+
+    def watched_predict(self: Any, pairs: Any, *arguments: Any, **named: Any) -> Any:
+        predicted.append(named["batch_size"])
+        return real_predict(self, pairs, *arguments, **named)
+
+    monkeypatch.setattr(sentence_transformers.CrossEncoder, "predict", watched_predict)
+    values = {
+        "mine.model": "FOLDER/model",
+        "mine.batch_size": 17,
+        "mine.cross_encoder": {"model": "FOLDER/cross", "batch_size": 19},
+    }
+    left_by("mine", with_values(base("mined", folder), values, folder), folder)
+    assert set(asked) == {17}
+    assert set(predicted) == {19}
+
+
+@shows("train.gradient_cache", "train.gradient_checkpointing")
+def test_activations_are_computed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from likewise.training import base as module
+
+    calls: list[int] = []
+    real = module.checkpoint
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, "checkpoint", watched)
+    left_by("train", with_values(base("text", folder), {"train.gradient_cache": 4}, folder), folder)
+    assert len(calls) > 8, "chunks of four texts"
+    with pytest.raises(LikewiseError, match="gradient_checkpointing has no effect"):
+        left_by("train", with_values(base("plain", folder), {"train.gradient_checkpointing": True}, folder), folder)
+    enabled: list[bool] = []
+    monkeypatch.setattr("transformers.PreTrainedModel.gradient_checkpointing_enable", lambda *_, **__: enabled.append(True))
+    left_by("train", with_values(base("text", folder), {"train.gradient_checkpointing": True}, folder), folder)
+    assert enabled == [True]
+
+
+@shows("train.save_steps")
+def test_checkpoints_are_written_as_often_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from likewise.training.callbacks import Checkpoints
+
+    def saves(values: dict[str, Any]) -> int:
+        count: list[int] = []
+        real = Checkpoints.save
+
+        def watched(self: Any, trainer: Any, step: int) -> None:
+            count.append(step)
+            real(self, trainer, step)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Checkpoints, "save", watched)
+            left_by("train", with_values(base("plain", folder), {"train.epochs": 4, **values}, folder), folder)
+        return len(count)
+
+    assert saves({"train.save_steps": 1}) > saves({})
+
+
+@shows("train.guard_tolerance")
+def test_a_tolerant_guard_lets_more_through(folder: Path) -> None:
+    spoilt = {"train.learning_rate": 100.0, "train.schedule": "constant", "train.guard": "recall@10"}
+    strict = left_by("train", with_values(base("plain", folder), {**spoilt, "train.guard_tolerance": 0.0}, folder), folder)
+    tolerant = left_by("train", with_values(base("plain", folder), {**spoilt, "train.guard_tolerance": 1.0}, folder), folder)
+    assert '"allowed": false' in strict.file("history.json").read_text(encoding="utf-8")
+    assert '"allowed": false' not in tolerant.file("history.json").read_text(encoding="utf-8")
+
+
+@shows("train.loggers")
+def test_tensorboard_is_written_when_asked(folder: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    artifact = left_by("train", with_values(base("plain", folder), {"train.loggers": ["tensorboard"]}, folder), folder)
+    assert any("tfevents" in path.name for path in (folder / "run").rglob("*")), artifact.path
+
+
+@shows("evaluate.negligible")
+def test_negligible_decides_whether_there_are_too_few_to_tell() -> None:
+    from likewise.evaluation.verdict import judge
+
+    draw = np.random.default_rng(0)
+    before = draw.random(60)
+    after = before + draw.normal(0, 0.1, 60)
+
+    def word(negligible: float) -> str:
+        settings: dict[str, Any] = {"metric": "ndcg@10", "unit": "query", "resamples": 500, "seed": 0, "smallest_units": 10}
+        return judge(before, after, **settings, negligible=negligible, chosen="trained").verdict
+
+    assert word(0.5) == "no difference shown"
+    assert word(0.0001) == "too few to tell"
+
+
+@shows("report.title", "report.examples")
+def test_the_page_has_the_title_and_the_examples_asked_for(folder: Path) -> None:
+    def page(values: dict[str, Any]) -> str:
+        raw = base("plain", folder)
+        raw["train"]["learning_rate"] = 0.05
+        return left_by("report", with_values(raw, values, folder), folder).file("report.html").read_text(encoding="utf-8")
+
+    assert "Alike things" in page({"report.title": "Alike things"})
+    assert len(page({"report.examples": 3})) > len(page({"report.examples": 0}))
+
+
+@shows(
+    "ingest(pairs).marks", "ingest(beir).marks", "ingest(hub).marks", "ingest(python_docs).marks", "ingest(python_docs).on_bad"
+)
+@pytest.mark.parametrize("of", ["mined", "beir", "hub", "docs"])
+def test_marks_become_evidence(of: str, folder: Path, tmp_path: Path) -> None:
+    raw = base(of, folder)
+    raw["mine"] = {"num_negatives": 3, "range_max": 20}
+    mined = left_by("mine", with_values(raw, {}, folder), folder)
+    with mined.file("suspicious.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows, "the model before training finds suspicious negatives"
+    rows[0]["mark"] = "alike"
+    with (tmp_path / "marked.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    before = left_by("ingest", with_values(raw, {}, folder), folder).json("counts.json")["positives"]
+    after = left_by("ingest", with_values(raw, {"ingest.marks": str(tmp_path / "marked.csv")}, folder), folder)
+    assert after.json("counts.json")["positives"] == before + 1

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from likewise.artifacts.draft import Draft
+from likewise.artifacts.run import Run
+from likewise.errors import DataError, UserError
+from likewise.inspecting import Inspection, inspect
+from likewise.testing.encoders import tiny_text_model
+
+
+def value(found: Inspection, label: str) -> str:
+    (row,) = [row for row in found.rows if row.label == label]
+    return row.value
+
+
+def labels(found: Inspection) -> list[str]:
+    return [row.label for row in found.rows]
+
+
+def numbers(draft: Draft, options: object) -> None:
+    draft.write_array("numbers.npy", np.arange(12.0).reshape(3, 4))
+    draft.write_json("counts.json", {"items": 3, "nested": {"rows": [1, 2]}})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    with Run(folder) as r:
+        r.stage(numbers, {"width": 4}, name="numbers")
+    (folder / "verdict.json").write_text(json.dumps({"sentence": "better: nDCG@10 rises."}))
+    return folder
+
+
+def artifact_of(run: Path) -> Path:
+    return run / "numbers" / (run / "numbers" / "current").read_text().strip()
+
+
+def test_a_run(run: Path) -> None:
+    found = inspect(run)
+    assert found.kind == "run"
+    assert value(found, "verdict") == "better: nDCG@10 rises."
+    assert value(found, "numbers").startswith(f"{artifact_of(run).name}  2 files, ")
+    assert "not in force" not in labels(found)
+
+
+def test_a_run_with_an_artifact_that_is_no_longer_in_force(run: Path) -> None:
+    with Run(run) as r:
+        r.stage(numbers, {"width": 5}, name="numbers")
+    assert value(inspect(run), "not in force").startswith("1 folder, ")
+
+
+def test_a_run_with_a_damaged_manifest(run: Path) -> None:
+    (artifact_of(run) / "manifest.json").write_text("{")
+    assert value(inspect(run), "numbers").startswith("damaged: ")
+
+
+def test_an_artifact(run: Path) -> None:
+    found = inspect(artifact_of(run))
+    assert found.kind == "artifact"
+    assert value(found, "stage") == "numbers"
+    assert value(found, "state").startswith("verified")
+    assert value(found, "options") == '{"width": 4}'
+    assert value(found, "numbers.npy") == "224 B"
+    assert value(found, "items") == "3"
+    assert value(found, "nested.rows") == "[1, 2]"
+
+
+def test_a_damaged_artifact(run: Path) -> None:
+    path = artifact_of(run) / "numbers.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    state = value(inspect(artifact_of(run)), "state")
+    assert state.startswith("damaged: ")
+    assert "numbers.npy" in state
+
+
+def test_an_artifact_whose_manifest_is_cut(run: Path) -> None:
+    (artifact_of(run) / "manifest.json").write_text('{"stage": "numbers", "files"')
+    assert value(inspect(artifact_of(run)), "state").startswith("damaged: ")
+
+
+ROWS = [
+    {"anchor": "one", "positive": "first", "score": 0.5},
+    {"anchor": "three", "positive": None, "score": 1.0},
+    {"anchor": "a longer text", "positive": "p", "score": None},
+]
+
+
+def parquet(path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+
+
+def jsonl(path: Path) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+
+
+def delimited(delimiter: str) -> str:
+    lines = [[str(cell) if cell is not None else "" for cell in row.values()] for row in ROWS]
+    return "\n".join(delimiter.join(line) for line in [list(ROWS[0]), *lines]) + "\n"
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".csv", ".tsv", ".csv.gz"])
+def test_a_table(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows{ending}"
+    if ending == ".parquet":
+        parquet(path)
+    elif ending == ".jsonl":
+        jsonl(path)
+    elif ending == ".csv.gz":
+        path.write_bytes(gzip.compress(delimited(",").encode()))
+    else:
+        path.write_text(delimited("," if ending == ".csv" else "\t"))
+    found = inspect(path)
+    assert found.kind == "table"
+    assert value(found, "rows") == "3"
+    assert value(found, "columns").endswith(": anchor, positive, score")
+    assert value(found, "anchor") == "text"
+    assert value(found, "positive") == "text, 1 missing"
+    lengths = [row.value for row in found.rows if row.label == "  length"]
+    assert lengths[0] == "3 to 13 characters, half at most 5"
+    assert lengths[1] == "1 to 5 characters, half at most 1"
+    assert [row.value for row in found.rows if row.label == "  example"][:2] == ["one", "first"]
+    typed = ending in (".parquet", ".jsonl")
+    assert value(found, "score") == ("number, 1 missing" if typed else "text, 1 missing")
+
+
+def test_bad_rows_are_counted_and_the_first_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n3\n")
+    found = inspect(path)
+    assert value(found, "rows") == "2"
+    assert value(found, "bad rows").startswith(f"1; the first: {path}, row 3: ")
+
+
+def test_bytes_that_are_no_text_can_be_printed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a\nx\xff\n")
+    for row in inspect(path).rows:
+        row.value.encode("utf-8")
+
+
+def test_a_table_without_rows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n")
+    found = inspect(path)
+    assert value(found, "rows") == "0"
+    assert value(found, "a") == "nothing"
+
+
+def test_unit_vectors(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.save(tmp_path / "vectors.npy", vectors)
+    found = inspect(tmp_path / "vectors.npy")
+    assert value(found, "shape") == "50 × 8"
+    assert value(found, "type") == "float32"
+    assert value(found, "vector lengths") == "1 to 1, unit length"
+
+
+def test_an_array_with_values_that_are_not_finite(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([1.0, np.nan, np.inf]))
+    assert value(inspect(tmp_path / "a.npy"), "not finite") == "2 values"
+
+
+@pytest.mark.parametrize("array", [np.array(3), np.zeros((0, 4), np.float32), np.array(["a", "b"]), np.array([True])])
+def test_unusual_arrays(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "a.npy", array)
+    assert value(inspect(tmp_path / "a.npy"), "type") == str(array.dtype)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"not an array at all"])
+def test_an_array_that_is_cut_short(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npy cannot be read as an array"):
+        inspect(tmp_path / "a.npy")
+
+
+def test_a_model(tmp_path: Path) -> None:
+    found = inspect(tiny_text_model(tmp_path / "model", texts=["some words"]))
+    assert found.kind == "model"
+    assert [row.value.split(" in ")[0] for row in found.rows if row.label == "module"] == ["Transformer", "Pooling"]
+    assert value(found, "model_type") == "bert"
+    assert value(found, "model.safetensors").split()[1:3] == ["weights,", "F32,"]
+
+
+def test_json_and_toml(tmp_path: Path) -> None:
+    (tmp_path / "ids.json").write_text('["a", "b"]')
+    assert value(inspect(tmp_path / "ids.json"), "entries") == "2"
+    (tmp_path / "r.toml").write_text('name = "x"\n[train]\nepochs = 3\n')
+    assert value(inspect(tmp_path / "r.toml"), "train.epochs") == "3"
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is nothing at"):
+        inspect(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("name", ["x.bin", "folder"])
+def test_something_unknown(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_bytes(b"1")
+    with pytest.raises(UserError, match="is none of what is known"):
+        inspect(path)
+
+
+def test_as_json(run: Path) -> None:
+    told = inspect(run).as_json()
+    assert json.loads(json.dumps(told))["kind"] == "run"
+    assert {"label": "verdict", "value": "better: nDCG@10 rises."} in told["facts"]
