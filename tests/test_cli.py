@@ -17,12 +17,11 @@ PATIENCE_SECONDS = 120
 
 
 def write_recipe(folder: Path, **train: object) -> Path:
-    lines = ["anchor,positive"]
-    for number in range(200):
-        lines.append(
-            f"where is item {number} of group {number % 9}?,Item {number} in group {number % 9} is on shelf {number * 3}."
-        )
-    (folder / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = (
+        f"where is item {number} of group {number % 9}?,Item {number} in group {number % 9} is on shelf {number * 3}."
+        for number in range(200)
+    )
+    (folder / "pairs.csv").write_text("\n".join(["anchor,positive", *rows]) + "\n", encoding="utf-8")
     recipe = validated(
         {
             "name": "small",
@@ -159,17 +158,15 @@ def test_clean_removes_what_is_not_in_force(tmp_path: Path, monkeypatch: pytest.
 def test_sigterm_while_training_saves_and_exits_143_and_goes_on(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, epochs=2000, save_steps=1000)
     command = [sys.executable, "-m", "likewise.cli", "run", recipe.name]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "runs" / "small" / "log.jsonl"
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (log.exists() and '"started", "stage": "train"' in log.read_text(encoding="utf-8")):
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1.0)  # some steps into the training, or still before the first: both must hold
-    os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(PATIENCE_SECONDS) == 143
-    scratch = list((tmp_path / "runs" / "small" / "train").glob("*/.scratch/checkpoints/*"))
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (log.exists() and '"event": "started", "stage": "train"' in log.read_text(encoding="utf-8")):
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1.0)  # some steps into the training, or still before the first: both must hold
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 143
     done = subprocess.run([*command, "--set", "train.epochs=1"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert scratch or "train" in log.read_text(encoding="utf-8")

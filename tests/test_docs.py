@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from likewise.cli import application, main
@@ -12,7 +13,7 @@ from likewise.reference import as_markdown, keys, sections
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-GUIDES = [page for page in PAGES if "reference" not in page.parts]
+GUIDES = [page for page in PAGES if "reference" not in page.parts]  # their lines are run
 THINGS = ("planet", "river", "engine", "violin", "harbour", "orchard", "glacier", "lantern")
 QUALITIES = ("rings", "depth", "noise", "strings", "ships", "apples", "ice", "light", "age", "colour")
 
@@ -33,9 +34,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = ["anchor,positive"]
     for number in range(240):
         thing, quality = THINGS[number % 8], QUALITIES[number % 10]
-        lines.append(
-            f"which {thing} number {number} has {quality}?,The {quality} of {thing} {number} were described in volume {number * 7}."
-        )
+        answer = f"The {quality} of {thing} {number} were described in volume {number * 7}."
+        lines.append(f"which {thing} number {number} has {quality}?,{answer}")
     (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     shrink(tmp_path / "text.toml")
@@ -61,23 +61,21 @@ def test_command_lines_run(page: Path, project: Path, monkeypatch: pytest.Monkey
             continue  # the fixture did it, and made the recipe small
         if words[:2] == ["compare", "runs/a"]:
             words = ["compare", "runs/text", "runs/text"]
-        monkeypatch.setattr("sys.argv", ["likewise", *words])
-        try:
-            main()
-        except SystemExit as end:
-            assert not end.code, f"{line}: exit {end.code}"
+        assert called(words, monkeypatch) == 0, line
         ran.append(words[0])
         if words[0] == "check":  # guides run the recipe between the lines
-            main_with(["run", "text.toml"], monkeypatch)
+            assert called(["run", "text.toml"], monkeypatch) == 0
     assert ran
 
 
-def main_with(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def called(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit status of the command line."""
     monkeypatch.setattr("sys.argv", ["likewise", *words])
     try:
         main()
     except SystemExit as end:
-        assert not end.code, f"{words}: exit {end.code}"
+        return int(end.code or 0)
+    return 0
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if python_of(page)], ids=lambda page: page.stem)
@@ -96,10 +94,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} names {target}"
 
 
-def test_every_command_is_documented() -> None:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
-    names = [command.name or command.callback.__name__ for command in application.registered_commands if command.callback]
-    assert [name for name in names if f"likewise {name}" not in text] == []
+def test_every_command_and_option_is_documented() -> None:
+    rows = dict(
+        re.findall(r"^\| `likewise (\S+)` \|(.*)\|$", (ROOT / "docs/reference/commands.md").read_text("utf-8"), re.MULTILINE)
+    )
+    commands = typer.main.get_command(application).commands  # type: ignore[attr-defined]  # a group of commands
+    assert set(rows) == set(commands)
+    for name, command in commands.items():
+        options = {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+        missing = {option for option in options if option not in rows[name]}
+        assert not missing or any(says in rows[name] for says in ("the same", "as `run`")), f"{name}: {missing}"
 
 
 def test_the_reference_is_what_the_options_say() -> None:

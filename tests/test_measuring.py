@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -30,21 +30,40 @@ def test_a_measured_encoder_is_left_as_it_was() -> None:
     assert measure(encoder, TEXTS, ROLES, EmbedOptions(device="cpu"), None).training == 0
 
 
-def test_time_by_call_and_time_by_token_are_told_apart() -> None:
-    def work(count: int) -> None:
-        until = time.perf_counter() + 0.02 + 0.001 * count  # not asleep: waking up takes as long as it likes
-        while time.perf_counter() < until:
-            pass
+class Clock:
+    """A clock that stands still but for what the measured work takes."""
 
-    fixed, each = _two_costs(work, lambda count: 10 * count, 40)
-    assert fixed == pytest.approx(0.02, rel=0.3)
-    assert each == pytest.approx(0.0001, rel=0.3)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.calls: list[int] = []
+        monkeypatch.setattr("likewise.measuring.time.perf_counter", lambda: self.now)
+
+    def work(self, fixed: float, each: float) -> Callable[[int], None]:
+        def take(count: int) -> None:
+            self.calls.append(count)
+            self.now += fixed + each * count
+
+        return take
 
 
-def test_where_nothing_tells_them_apart_all_of_it_is_the_tokens() -> None:
-    fixed, each = _two_costs(lambda count: time.sleep(0.001), lambda count: 0, 8)
-    assert fixed == 0
-    assert each > 0
+@pytest.mark.parametrize(("fixed", "each"), [(0.02, 0.001), (0.5, 0.0001), (0.0, 0.03), (4.0, 1.0)])
+def test_time_by_call_and_time_by_token_are_told_apart(monkeypatch: pytest.MonkeyPatch, fixed: float, each: float) -> None:
+    found = _two_costs(Clock(monkeypatch).work(fixed, each), lambda count: 10 * count, 640)
+    assert found == pytest.approx((fixed, each / 10))
+
+
+def test_a_slow_encoder_is_measured_on_a_few_items_and_a_fast_one_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = Clock(monkeypatch), Clock(monkeypatch)
+    monkeypatch.setattr("likewise.measuring.time.perf_counter", lambda: slow.now + fast.now)
+    _two_costs(slow.work(0.0, 1.0), lambda count: count, 640)
+    _two_costs(fast.work(0.0, 1e-6), lambda count: count, 640)
+    assert (max(slow.calls), len(slow.calls)) == (16, 3)
+    assert max(fast.calls) == 640
+
+
+def test_where_nothing_tells_them_apart_all_of_it_is_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _two_costs(Clock(monkeypatch).work(0.5, 0.0), lambda count: 5 * count, 8) == (0.0, 0.5 / 40)
+    assert _two_costs(Clock(monkeypatch).work(0.5, 0.1), lambda count: 0, 8) == (0.0, pytest.approx(1.3))
 
 
 def test_kept_bytes_are_those_of_the_activations() -> None:

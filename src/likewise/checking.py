@@ -36,7 +36,7 @@ from likewise.vectors.options import EmbedOptions
 READ_TEXTS = 20_000  # texts whose characters are counted
 TOKENIZED_TEXTS = 2_000  # texts whose tokens are counted
 FITTED_TEXTS = 2_000  # texts on which an encoder that learns something first is fitted, to be measured
-MEASURED_TEXTS = 64
+MEASURED_TEXTS = 1_024  # at most: a slow encoder is measured on the first few of them
 PERCENTILES = (5, 50, 95, 100)
 FEWEST_PAIRS = 100  # with fewer, a model learns the pairs by heart
 FEWEST_STEPS = 20

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from likewise.vectors.options import EmbedOptions
 from likewise.vectors.precision import DTYPES, device_for, precision_for
 
 MOST_TRIES, ENOUGH_SECONDS = 5, 1.5  # of one measurement
-TRAINED_ITEMS = 16  # enough for a time per token, and little to keep for the way back
+FIRST_ITEMS = 16  # of a call; twice as many as long as it takes less than this:
+LONG_CALL = 0.15  # seconds, beside which what other programs do is little
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,45 +49,59 @@ class Speed:
 def measure(
     encoder: Encoder, payload: Sequence[Any], roles: Sequence[Role], options: EmbedOptions, training: TrainOptions | None
 ) -> Speed:
-    """Measure an encoder on a few items; what is measured runs once to warm up, then by the clock. The weights stay as they are."""
+    """Measured on the first of these items: a few for a slow encoder, all for a fast one. The weights stay as they are."""
     without_cache = options.model_copy(update={"cache_dir": None})
 
     def embed(count: int) -> None:
         extract(encoder, payload[:count], list(roles[:count]), without_cache)
 
-    whole = len(payload)
-    _, forward = _two_costs(embed, lambda count: _tokens(encoder, payload[:count], roles[:count], None), whole)
+    _, forward = _two_costs(embed, lambda count: _tokens(encoder, payload[:count], roles[:count], None), len(payload))
     parameters = sum(parameter.numel() for parameter in encoder.parameters())
     if training is None:
         return Speed(forward, 0.0, 0.0, 0.0, 0.0, parameters, encoder.dimension)
-    steps = _Steps(encoder, payload[:TRAINED_ITEMS], roles[:TRAINED_ITEMS], training)
-    activations = steps.activations()
-    fixed, there_and_back = _two_costs(steps.there_and_back, steps.tokens, len(steps.payload))
+    steps = _Steps(encoder, payload, roles, training)
+    activations = steps.activations(FIRST_ITEMS)
+    fixed, there_and_back = _two_costs(steps.there_and_back, steps.tokens, len(payload))
     step = fixed + _timed(steps.update)
     steps.end()
     return Speed(forward, there_and_back, step, 0.0, activations, parameters, encoder.dimension)
 
 
-def _two_costs(work: Callable[[int], None], tokens: Callable[[int], int], count: int) -> tuple[float, float]:
+def _two_costs(work: Callable[[int], None], tokens: Callable[[int], int], most: int) -> tuple[float, float]:
     """(seconds of a call, seconds of a token) of what works on the first so many items."""
+    count = _long_enough(work, most)
     few = max(1, count // 4)
-    some, all_tokens = tokens(few), max(tokens(count), 1)
-    short, long = _timed(lambda: work(few)), _timed(lambda: work(count))
-    if all_tokens <= some or long <= short:  # nothing to tell them apart by, or a disturbed measurement
-        return 0.0, long / all_tokens
-    each = (long - short) / (all_tokens - some)
-    return max(0.0, long - each * all_tokens), each
+    some, every = tokens(few), tokens(count)
+    short, long = _timed(partial(work, few)), _timed(partial(work, count))
+    if every <= some or long <= short:  # nothing to tell them apart by, or a disturbed measurement
+        return 0.0, long / max(every, 1)
+    each = (long - short) / (every - some)
+    return max(0.0, long - each * every), each
+
+
+def _long_enough(work: Callable[[int], None], most: int) -> int:
+    """How many items make a call long enough to be measured, or all there are."""
+    count = min(FIRST_ITEMS, most)
+    while count < most and _once(partial(work, count)) < LONG_CALL:
+        count = min(2 * count, most)
+    return count
 
 
 def _timed(work: Callable[[], None]) -> float:
-    """Seconds of one call, after one to warm up: the best of a few, since other programs only ever make it slower."""
-    work()
+    """Seconds of one call: the best of a few, since other programs only ever make it slower. A short one first warms up."""
+    first = _once(work)
+    if first >= ENOUGH_SECONDS:
+        return first
     times: list[float] = []
     while len(times) < MOST_TRIES and sum(times) < ENOUGH_SECONDS:
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
+        times.append(_once(work))
     return min(times)
+
+
+def _once(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _tokens(encoder: Encoder, payload: Sequence[Any], roles: Sequence[Role], longest: int | None) -> int:
@@ -126,8 +142,8 @@ class _Steps:
         self.optimizer.step()
         self._settle()
 
-    def activations(self) -> float:
-        """Bytes kept per token for the way back, each storage once and weights left out."""
+    def activations(self, count: int) -> float:
+        """Bytes kept per token of the first so many items for the way back, each storage once and weights left out."""
         kept: dict[int, int] = {}
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -135,9 +151,9 @@ class _Steps:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            self.there_and_back(len(self.payload))
+            self.there_and_back(count)
         weights = {parameter.untyped_storage().data_ptr() for parameter in self.encoder.parameters()}
-        return sum(size for place, size in kept.items() if place not in weights) / max(self.tokens(len(self.payload)), 1)
+        return sum(size for place, size in kept.items() if place not in weights) / max(self.tokens(count), 1)
 
     def end(self) -> None:
         """The encoder as it was, but for its device."""

@@ -83,7 +83,7 @@ class Kinds:
         return options_of(given["kind"], self.table, self.section)(**given)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        annotation = Annotated[SerializeAsAny[source], BeforeValidator(self.parse)]  # type: ignore[misc]  # a type made at run time
+        annotation = Annotated[SerializeAsAny[source], BeforeValidator(self.parse)]
         return handler(annotation)
 
 

@@ -148,9 +148,9 @@ def test_too_long_an_input_is_refused(model):
 
 def test_model_that_is_nowhere_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("likewise.encoders.text._hub_answers", lambda: False)
-    with pytest.raises(DataError, match="some-group/no-such-model.*check the name"):
+    with pytest.raises(DataError, match=r"some-group/no-such-model.*check the name"):
         encoder("some-group/no-such-model", cache_dir=str(tmp_path))
-    with pytest.raises(DataError, match="no-such-folder.*check the name"):
+    with pytest.raises(DataError, match=r"no-such-folder.*check the name"):
         encoder(str(tmp_path / "a" / "no-such-folder"))
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from likewise.data.split import Division
 
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
 from likewise.data.marks import read_marks
+from likewise.data.split import Division
 from likewise.encoders.cross import CrossEncoder, open_cross_encoder
 from likewise.encoders.options import TextEncoderOptions
 from likewise.encoders.text import TextEncoder
@@ -64,7 +64,8 @@ class World:
         test = self.corpus.pairs.a == self.row("what does the ant do")
         items = np.where(self.corpus.roles == 0, 0, -1).astype(np.int8)
         items[self.row("what does the ant do")] = 2
-        unfinished.write_array("items.npy", items)
+        for name in ("items.npy", "queries.npy"):  # every query has a positive
+            unfinished.write_array(name, items)
         unfinished.write_array("pairs.npy", np.where(test, 2, 0).astype(np.int8))
         unfinished.write_json("leakage.json", {})
         return Division(publish(unfinished))

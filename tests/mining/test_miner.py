@@ -77,7 +77,7 @@ def assert_same(mined: Mined, expected: Any) -> None:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(task=tasks(), options=choices(), seed=st.integers(0, 2**63), cells=st.integers(1, 60))
 def test_equals_loops(task: Task, options: MineOptions, seed: int, cells: int) -> None:
     budget = 1 << 20
@@ -86,7 +86,7 @@ def test_equals_loops(task: Task, options: MineOptions, seed: int, cells: int) -
     assert_same(mined, mine(task, options, seed))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(task=tasks(), options=choices(), seed=st.integers(0, 2**32))
 def test_equals_loops_with_a_judge(task: Task, options: MineOptions, seed: int) -> None:
     """A cross-encoder's scores replace the cosines before limits and margins; ranks stay those of the search."""

@@ -141,7 +141,7 @@ CASES = {
 def test_broken_off_anywhere_it_is_the_same(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     straight = attempt(case, draft(tmp_path))
-    for stop_at in (2, 3) if name == "accumulate" else (1, 5, 10):
+    for stop_at in (2,) if name == "accumulate" else (4, 7):  # where an evaluation is due, and between two
         target = draft(tmp_path)
         with pytest.raises(Terminated, match="goes on from it"):
             attempt(case, target, stop_at)

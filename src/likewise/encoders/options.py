@@ -25,7 +25,7 @@ class TextEncoderOptions(Options):
     max_length: int | None = Field(None, ge=1)
     """Longest input in tokens when vectors are computed; None uses the model's own."""
     frozen_layers: int = Field(0, ge=0)
-    """Keep this many transformer layers from the bottom, and the embeddings below, as they are; their backward pass is skipped."""
+    """Keep this many transformer layers from the bottom, and the embeddings below, as they are; their backward is skipped."""
     cache_dir: str | None = None
     """Where downloaded models are kept; None uses Hugging Face's own place."""
     revision: str | None = None

@@ -17,7 +17,7 @@ from likewise.data.split import Division
 from likewise.encoders.cross import CrossEncoder, open_cross_encoder
 from likewise.encoders.options import TextEncoderOptions
 from likewise.encoders.text import TextEncoder
-from likewise.errors import DataError, RecipeError
+from likewise.errors import DataError
 from likewise.mining.known import KnownAlike, contains
 from likewise.mining.miner import Ground, Mined, Rescore, merged, mine_hard, pair_scores
 from likewise.mining.options import MineOptions
@@ -97,9 +97,7 @@ def as_table(negatives: Negatives) -> pa.Table:
 
 
 def _device(options: MineOptions) -> torch.device:
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise RecipeError('[mine] device = "cuda", but torch finds no GPU here; use device = "auto" or "cpu".')
-    return device_for(options.device)
+    return device_for(options.device, "mine")
 
 
 def _search_device(options: MineOptions) -> str:

@@ -67,7 +67,7 @@ def publish(run: Path, target: Path, *, overwrite: bool = False, name: str | Non
         write_card(folder / "README.md", finished, encoder, name=name, license=license, folder=target.name)
     kept = finished.chosen == "start"
     what = "the model the run began with, unchanged" if kept else "the trained model"
-    sentence = f"{what}; its vectors of {texts} texts of the run are those that were measured (to {TOLERANCE:g})."
+    sentence = f"{what}; its vectors of {texts} texts of the run are those that were measured (to {TOLERANCE:.5f})."
     return Published(target, name, texts, difference, kept, sentence)
 
 

@@ -63,9 +63,7 @@ class Machine:
     @classmethod
     def of(cls, module: torch.nn.Module, options: TrainOptions) -> Machine:
         """What the options ask for; RecipeError where it cannot be had."""
-        device = device_for(options.device)
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise RecipeError('[train] device = "cuda", but this machine has no usable GPU: use device = "auto".')
+        device = device_for(options.device, "train")
         precision = precision_for(module, device, options.precision)
         if precision == "float16" and device.type != "cuda":
             raise RecipeError('[train] precision = "float16" needs a CUDA GPU: use "auto", "bfloat16" or "float32".')

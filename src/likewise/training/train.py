@@ -45,6 +45,8 @@ from likewise.types import SPLITS, Float32, Int64, Loss, Negatives, Pairs
 from likewise.vectors.options import EmbedOptions
 from likewise.vectors.store import Vectors
 
+PREFIX = "encoder."  # of the encoder's weights in a module's
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -144,12 +146,10 @@ class Training:
     def hand_over(self, start: Artifact) -> None:
         """Write the best encoder, and what made it the best."""
         best = self.selection.best
-        if best.step == 0:
-            encoder = load_encoder(start)
-        else:
-            checkpoint = FolderCheckpoints().load_checkpoint(checkpoint_folder(self.folder, best.step))
-            self.module.load_state_dict(checkpoint["state_dict"])
-            encoder = self.encoder.cpu()
+        encoder = load_encoder(start)  # afresh: without what training has switched on in it
+        if best.step:
+            weights = FolderCheckpoints().load_checkpoint(checkpoint_folder(self.folder, best.step))["state_dict"]
+            encoder.load_state_dict({name.removeprefix(PREFIX): weights[name] for name in weights if name.startswith(PREFIX)})
         save_encoder(self.draft, encoder)
         for name in self.options.loggers:
             with self.draft.write_folder(name) as folder:
@@ -200,7 +200,10 @@ class Training:
         assert mine is not None
         rows = np.union1d(material.division.queries("train"), material.corpus.rows("document"))
         vectors = self.fresh.at(step, rows)
-        negatives, _ = mine_negatives(vectors, material.corpus, material.division, material.classes, mine, self.draft.seed)
+        tell = self.fresh.progress(f"queries mined after step {step}")
+        negatives, _ = mine_negatives(
+            vectors, material.corpus, material.division, material.classes, mine, self.draft.seed, progress=tell
+        )
         self.draft.write_table(name, as_table(negatives))
         self.draft.say(f"Negatives were mined again with the weights of step {step}: {len(negatives):,}, in {name}.")
         self._use_negatives(name)

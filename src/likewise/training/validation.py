@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from likewise.data.split import Division
 from likewise.encoders.base import Encoder
 from likewise.errors import DataError, Terminated
 from likewise.evaluation.retrieval import RetrievalTask, VectorRanker, measure
-from likewise.types import ROLES, Float32, Int64
+from likewise.types import ROLES, Float32, Int64, Progress
 from likewise.vectors.extract import extract
 from likewise.vectors.options import EmbedOptions
 
@@ -39,27 +39,29 @@ class FreshVectors:
             self._step = step
             self._known[:] = False
             self._vectors = np.zeros((len(self._corpus), self._encoder.dimension), dtype=np.float32)
+        if self._stop.requested:
+            raise Terminated("Stopped before vectors were computed.")
         missing = np.unique(rows[~self._known[rows]])
         was_training = self._encoder.training
         try:
             for number, role in enumerate(ROLES):
                 asked = missing[self._corpus.roles[missing] == number]
                 if len(asked):
-                    self._vectors[asked] = extract(
-                        self._encoder, self._corpus.payload(asked), role, self._options, progress=self._progress(step, role)
-                    )
+                    tell = self.progress(f"{role} vectors after step {step}")
+                    self._vectors[asked] = extract(self._encoder, self._corpus.payload(asked), role, self._options, progress=tell)
                     self._known[asked] = True
         finally:
             self._encoder.train(was_training)
         return self._vectors
 
-    def _progress(self, step: int, role: str) -> Callable[[int, int], None]:
+    def progress(self, note: str) -> Progress:
+        """Tells how far some work is, and ends it with Terminated once a signal has come."""
+
         def tell(done: int, total: int) -> None:
             if self._stop.requested:
-                raise Terminated(f"Stopped while {role} vectors were computed after step {step}.")
-            self._draft.progress(done, total, f"{role} vectors after step {step}")
+                raise Terminated(f"Stopped before all was done: {note}.")
+            self._draft.progress(done, total, note)
 
-        tell(0, 0)
         return tell
 
 

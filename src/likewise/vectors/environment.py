@@ -35,9 +35,9 @@ class Environment:
             self._lmdb = lmdb.open(
                 str(path), map_size=FIRST_MAP_BYTES, max_dbs=len(tables), max_readers=READERS, metasync=False, readahead=False
             )
-            self._lmdb.reader_check()  # forget readers that were killed
-            self.tables = {name: self._lmdb.open_db(name.encode()) for name in tables}
             self._check_size(path)
+            self._lmdb.reader_check()  # forget readers that were killed
+            self.tables = self.write(lambda txn: {name: self._lmdb.open_db(name.encode(), txn=txn) for name in tables})
         except lmdb.Error as error:
             raise DamagedArtifact(
                 f"{path} is not a cache that can be read ({error}); delete the folder, its vectors are computed again."
@@ -83,7 +83,7 @@ class Environment:
                     self._lmdb.set_mapsize(0)
 
     def _check_size(self, path: Path) -> None:
-        """A file that was cut off would end the process at the first read of a page that is not there."""
+        """A file that was cut off would end the process at the first look at a page that is not there."""
         needed = (self._lmdb.info()["last_pgno"] + 1) * self._lmdb.stat()["psize"]
         size = (path / "data.mdb").stat().st_size
         if size < needed:

@@ -33,8 +33,8 @@ from likewise.vectors.survey import Fetch, survey
 BATCH_TOKENS_CPU = 4096
 """A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
 BATCH_TOKENS_GPU = 32768
-SAMPLE_ITEMS, SAMPLE_TOKENS = 8, 1024
-"""What a precision is tried on: little beside any run that takes time."""
+SAMPLE_ITEMS, SAMPLE_LENGTH = 8, 64
+"""What a precision is tried on, items of all lengths, cut: little beside any run that takes time."""
 
 Say = Callable[[str], None]
 NameOf = Callable[[int], str]
@@ -97,7 +97,8 @@ def _write_vectors(path: Path, work: Extraction, draft: Draft) -> None:
     folder = draft.scratch("parts")
     shape = (len(work.survey.first), work.encoder.dimension)
     if shape[0] == 0:  # an empty file cannot be mapped
-        np.save(path.open("wb"), np.zeros(shape, dtype=np.float32))
+        with path.open("wb") as handle:
+            np.save(handle, np.zeros(shape, dtype=np.float32), allow_pickle=False)
         return
     vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     clock = Clock(work.total, draft)
@@ -167,8 +168,8 @@ class Extraction:
         if precision == "float32" or not self.batches:
             return InPrecision(self.encoder, "float32")
         chosen = InPrecision(self.encoder, precision)
-        tried = sample(self.batches, self.survey.lengths, items=SAMPLE_ITEMS, tokens=SAMPLE_TOKENS)
-        prepared = self.encoder.prepare(self._fetch(tried.positions), tried.role)
+        tried = sample(self.batches, SAMPLE_ITEMS)
+        prepared = self.encoder.prepare(self._fetch(tried.positions), tried.role, SAMPLE_LENGTH)
         exact = InPrecision(self.encoder, "float32")
         self.cosine = least_cosine(Embed(exact).forward(prepared), Embed(chosen).forward(prepared))
         if self.cosine >= COSINE_TO_FLOAT32:

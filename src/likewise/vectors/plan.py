@@ -52,11 +52,9 @@ def parts(batches: Sequence[PlannedBatch], items: int) -> Iterator[Sequence[Plan
             start, count = stop, 0
 
 
-def sample(batches: Sequence[PlannedBatch], lengths: Int64, *, items: int, tokens: int) -> PlannedBatch:
-    """Items of every length, evenly spaced over the first batch's role, as many as fit: to try a precision on."""
+def sample(batches: Sequence[PlannedBatch], items: int) -> PlannedBatch:
+    """At most `items` items of all lengths, evenly spaced over those of the first batch's role."""
     role = batches[0].role
     positions = np.concatenate([batch.positions for batch in batches if batch.role == role])
-    chosen = positions[np.unique(np.linspace(0, len(positions) - 1, items).round().astype(np.int64))]
-    while len(chosen) > 1 and lengths[chosen].max() * len(chosen) > tokens:
-        chosen = chosen[1:] if len(chosen) % 2 else chosen[:-1]  # from both ends, so that the middle lengths stay
-    return PlannedBatch(chosen, role)
+    places = np.unique(np.linspace(0, len(positions) - 1, items).round().astype(np.int64))
+    return PlannedBatch(positions[places], role)

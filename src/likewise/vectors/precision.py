@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.encoders.base import Encoder
+from likewise.errors import RecipeError
 from likewise.types import Prepared
 from likewise.vectors.attention import ProductAttention
 from likewise.vectors.options import Device, Precision
@@ -19,8 +20,11 @@ COSINE_TO_FLOAT32 = 0.9999
 """What every vector of the sample must reach. Nearest neighbours closer than the angle this allows (0.8°) may change places."""
 
 
-def device_for(option: Device) -> torch.device:
-    """The device that an option names; "auto" takes the GPU where there is one."""
+def device_for(option: Device, section: str = "embed") -> torch.device:
+    """The device that an option of a section names; "auto" takes the GPU where there is one. RecipeError if it is not there."""
+    absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if absent.get(option):
+        raise RecipeError(f'[{section}] device = "{option}", but torch finds none here; use device = "auto" or "cpu".')
     if option != "auto":
         return torch.device(option)
     if torch.cuda.is_available():
