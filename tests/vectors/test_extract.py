@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likewise.encoders.fit import fit, save_encoder
+from likewise.encoders.options import TextEncoderOptions
+from likewise.encoders.text import TextEncoder
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.corpora import small_corpus
-from likewise.testing.encoders import FakeEncoder, FakeEncoderOptions
+from likewise.testing.encoders import FakeEncoder, FakeEncoderOptions, tiny_text_model
 from likewise.types import ROLES
 from likewise.vectors import extract as extraction
 from likewise.vectors import precision
@@ -66,6 +68,18 @@ def test_vectors_are_those_of_each_item_alone_in_the_order_given(given_texts, da
     assert found.shape == (len(given_texts), encoder.dimension)
     if given_texts:
         np.testing.assert_allclose(found, one_by_one(encoder, given_texts, roles), atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "least"), [("float32", 1 - 1e-6), ("bfloat16", 0.999)])
+def test_text_encoder_gives_sentence_transformers_vectors(name, least, tmp_path):
+    given_texts = texts(60)
+    model = str(tiny_text_model(tmp_path / "model", texts=given_texts))
+    encoder = TextEncoder(TextEncoderOptions(model=model, query_prompt="read ", max_length=10))
+    options = EmbedOptions(batch_tokens=200, precision=name, device="cpu")
+    queries, documents = (extract(encoder, given_texts, role, options) for role in ROLES)
+    assert (queries * encoder.model.encode_query(given_texts)).sum(axis=1).min() >= least
+    assert (documents * encoder.model.encode_document(given_texts)).sum(axis=1).min() >= least
+    assert np.abs(queries - documents).max() > 0.01
 
 
 def test_batches_keep_their_budgets_and_equal_texts_are_computed_once():

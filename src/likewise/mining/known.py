@@ -65,8 +65,8 @@ class KnownAlike:
         """Whether the data states that each item is a positive, not only a near-duplicate of one."""
         return contains(self.pairs, place * self.items + item)
 
-    def blocks(self, range_max: int, documents: int, cells: int) -> Iterator[tuple[Int64, int]]:
-        """(places, k): all anchors in blocks of at most `cells` candidates, k enough for `range_max` beside what is known.
+    def blocks(self, range_max: int, documents: int, cells: int, anchors: int) -> Iterator[tuple[Int64, int]]:
+        """(places, k): blocks of at most so many `cells` and `anchors`; k is enough for `range_max` candidates beside what is known.
 
         Anchors that know about as many documents share a block, so that one with thousands widens no other's list.
         """
@@ -74,7 +74,7 @@ class KnownAlike:
         width = np.minimum(range_max + self.documents[order], documents)
         start = 0
         while start < len(order):
-            load = width[start:] * np.arange(1, len(order) - start + 1)
+            load = width[start : start + anchors] * np.arange(1, min(anchors, len(order) - start) + 1)
             stop = start + max(1, int(np.searchsorted(load, cells, side="right")))
             yield order[start:stop], int(width[stop - 1])
             start = stop

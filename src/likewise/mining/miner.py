@@ -5,7 +5,7 @@ Shapes: Q anchors, N items, M documents, P pairs, D dimensions, B anchors of a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +26,8 @@ Rescore = Callable[[Int64, Int64], Float32]
 BUDGET = 512 << 20  # bytes for one block's search and for one block's candidates, each
 BYTES_PER_CANDIDATE = 64  # a candidate's rows, score, rank, masks and the temporaries of filtering, at most at once
 ROWS_AT_ONCE = 16_384  # vectors gathered at once: 64 MB at 1024 dimensions
-PAIRS_AT_ONCE = 65_536  # pairs whose texts are held for one call of a cross-encoder
+PAIRS_AT_ONCE = 8192  # pairs given to a cross-encoder at once: enough to sort by length, few enough to tell of progress
+MOST_ANCHORS = 16_384  # of a block: four of the search's own, so that progress is told every few seconds
 COLUMNS = ("anchor", "item", "score", "rank")
 CELLS_AT_ONCE = 1 << 17  # candidates filtered at once: their arrays stay in the processor's cache
 
@@ -106,51 +107,52 @@ def mine_hard(
     """
     pair_score = rescore or (lambda a, b: pair_scores(vectors, a, b))
     positive = PositiveScores.of(ground.anchors, ground.positives, pair_score(ground.positives.a, ground.positives.b))
+    selector = Selector(ground, positive, options, seed, rescore)
     base = _searched(vectors, ground.documents, device)
     parts: list[Negatives] = []
     removed, suspicious, done = Removed(), Suspicious.nothing(), 0
     cells = max(1, budget // BYTES_PER_CANDIDATE)
-    for places, k in ground.known.blocks(options.range_max, len(ground.documents), cells):
+    for places, k in ground.known.blocks(options.range_max, len(ground.documents), cells, MOST_ANCHORS):
         anchors = ground.anchors[places]
         queries = torch.from_numpy(vectors[anchors]).to(device) if device != "cpu" else vectors[anchors]
         candidates = score(anchors, queries, base, ground.documents, k, budget=budget)
-        mined = select(candidates, places, ground, positive, options, seed, rescore=rescore, above=suspicious)
-        parts.append(mined.negatives)
-        removed, suspicious, done = removed + mined.removed, mined.suspicious, done + len(places)
-        if progress is not None:
-            progress(done, len(ground.anchors))
+        for part in selector.parts(candidates):
+            mined = selector.select(candidates.rows(part), places[part], suspicious)
+            parts.append(mined.negatives)
+            removed, suspicious, done = removed + mined.removed, mined.suspicious, done + len(places[part])
+            if progress is not None:
+                progress(done, len(ground.anchors))
     return Mined(joined(parts), removed, suspicious)
 
 
-def select(
-    candidates: Candidates,
-    places: Int64,
-    ground: Ground,
-    positive: PositiveScores,
-    options: MineOptions,
-    seed: int,
-    *,
-    rescore: Rescore | None = None,
-    above: Suspicious | None = None,
-) -> Mined:
-    """The negatives among candidates that a search found for the anchors at `places` [B] of the ground: filter and choose.
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Filters and chooses among candidates that a search found; `rescore` replaces their scores first."""
 
-    `above`: the suspicious candidates of earlier blocks, among which the new ones take their place.
-    """
-    parts: list[Negatives] = []
-    removed, suspicious = Removed(), above or Suspicious.nothing()
-    step = max(1, CELLS_AT_ONCE // max(1, candidates.item.shape[1]))
-    for start in range(0, len(places), step):
-        part = slice(start, start + step)
-        here, block = places[part], candidates.rows(part)
-        block, known = leave_out_known(block, ground.known, here, ground.code, options.range_max)
-        if rescore is not None:
-            block = by_score(block, _rescored(block, rescore))
-        suspicious = _suspicious(block, here, positive, suspicious, options.suspicious)
-        block, filtered = filter_candidates(block, positive.lowest[here], _known_negative(block, here, ground), options)
-        parts.append(choose(block, options, seed))
-        removed += known + filtered
-    return Mined(joined(parts), removed, suspicious)
+    ground: Ground
+    positive: PositiveScores
+    options: MineOptions
+    seed: int
+    rescore: Rescore | None = None
+
+    def parts(self, candidates: Candidates) -> Iterator[slice]:
+        """Slices of the anchors, of as many as `select` should be given at once."""
+        anchors, k = candidates.item.shape
+        step = max(1, (CELLS_AT_ONCE if self.rescore is None else PAIRS_AT_ONCE) // max(1, k))
+        yield from (slice(start, start + step) for start in range(0, anchors, step))
+
+    def select(self, candidates: Candidates, places: Int64, above: Suspicious) -> Mined:
+        """The negatives among the candidates of the anchors at `places` [B] of the ground.
+
+        `above`: the suspicious candidates found before, among which the new ones take their place.
+        """
+        candidates, known = leave_out_known(candidates, self.ground.known, places, self.ground.code, self.options.range_max)
+        if self.rescore is not None:
+            candidates = by_score(candidates, _rescored(candidates, self.rescore))
+        suspicious = _suspicious(candidates, places, self.positive, above, self.options.suspicious)
+        negative = _known_negative(candidates, places, self.ground)
+        candidates, filtered = filter_candidates(candidates, self.positive.lowest[places], negative, self.options)
+        return Mined(choose(candidates, self.options, self.seed), known + filtered, suspicious)
 
 
 def _known_negative(candidates: Candidates, places: Int64, ground: Ground) -> NDArray[np.bool_] | None:
@@ -202,11 +204,8 @@ def merged(mined: Negatives, given: Negatives) -> Negatives:
 def _rescored(candidates: Candidates, rescore: Rescore) -> Float32:
     """Scores of what is kept by the better model, -inf for the rest."""
     row, column = positions(candidates.keep)
-    anchor, item = candidates.anchor[row], candidates.item[row, column]
     scores = np.full(candidates.score.shape, -np.inf, np.float32)
-    for start in range(0, len(row), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        scores[row[part], column[part]] = rescore(anchor[part], item[part])
+    scores[row, column] = rescore(candidates.anchor[row], candidates.item[row, column])
     return scores
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +149,11 @@ class Extraction:
         self.total = sum(len(batch) for batch in self.batches)
         self.cosine: float | None = None
         self._embed = Embed(self._settle(options.precision))
-        precision = self._embed.precision
-        self.keys: dict[Role, str] = {role: encoder.key(role, precision) for role in ROLES}
+
+    @cached_property
+    def keys(self) -> dict[Role, str]:
+        """The encoder's key for each role; its weights are read for them, so only where they are wanted."""
+        return {role: self.encoder.key(role, self._embed.precision) for role in ROLES}
 
     def _plan(self, roles: NDArray[np.int8], options: EmbedOptions) -> list[PlannedBatch]:
         default = BATCH_TOKENS_CPU if self.encoder.device.type == "cpu" else BATCH_TOKENS_GPU
