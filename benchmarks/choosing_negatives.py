@@ -26,11 +26,12 @@ import torch
 from datasets import Dataset
 from sentence_transformers.util import mine_hard_negatives, pairwise_cos_sim
 
-from harness import arguments, machine, result, timed
+import harness
 from likewise.mining.hard import candidates_of
 from likewise.mining.known import KnownAlike, PositiveScores
-from likewise.mining.miner import Ground, pair_scores, select
+from likewise.mining.miner import Ground, Selector, joined, pair_scores
 from likewise.mining.options import MineOptions
+from likewise.mining.suspicious import Suspicious
 from likewise.neighbors.nearest import nearest
 from likewise.types import Float32, Int64, Pairs
 
@@ -74,7 +75,13 @@ def ours(work: Workload, texts: pa.Array, options: MineOptions) -> pa.Table:
     known = KnownAlike.of(anchors, pairs, pairs, every, anchors + count)
     ground = Ground(anchors, anchors + count, every, known, pairs, np.empty(0, np.int64))
     positive = PositiveScores.of(anchors, pairs, pair_scores(work.vectors, pairs.a, pairs.b))
-    negatives = select(candidates_of(anchors, work.rows, work.scores), anchors, ground, positive, options, seed=0).negatives
+    selector = Selector(ground, positive, options, seed=0)
+    candidates, parts, suspicious = candidates_of(anchors, work.rows, work.scores), [], Suspicious.nothing()
+    for part in selector.parts(candidates):
+        mined = selector.select(candidates.rows(part), anchors[part], suspicious)
+        parts.append(mined.negatives)
+        suspicious = mined.suspicious
+    negatives = joined(parts)
     columns = {"anchor": negatives.anchor, "positive": negatives.anchor + count, "negative": negatives.item}
     return pa.table({name: texts.take(pa.array(rows)) for name, rows in columns.items()})
 
@@ -152,25 +159,25 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    given = arguments(__doc__, extend=add)
+    given = harness.arguments(__doc__, extend=add)
     torch.set_num_threads(given.threads)
     faiss.omp_set_num_threads(given.threads)
     work = Workload.of(2_000 if given.quick else given.anchors)
     texts = pa.array(work.texts)
     count = len(work)
     dataset = Dataset.from_dict({"anchor": work.texts[:count], "positive": work.texts[count:]})
-    print(machine())
+    print(harness.machine())
     ratio = {}
     for strategy in ("random", "top"):
         options = MineOptions(num_negatives=3, range_max=CANDIDATES, relative_margin=0.05, sampling_strategy=strategy)
         mine = partial(ours, work, texts, options)
-        one, other = timed(mine, partial(peer, work, dataset, options), repeat=given.repeat)
+        one, other = harness.timed(mine, partial(peer, work, dataset, options), repeat=given.repeat)
         ratio[strategy] = (one.seconds, other.seconds)
         faster = other.seconds / one.seconds
         print(f"{strategy}: ours {one.seconds:.3f} s, peer {other.seconds:.2f} s, {faster:.0f}×, {len(one.value):,} triples")
         if strategy == "top":
             check_same(one.value, other.value.data.table)
-    result("choosing_negatives", *ratio["top"], GOAL, higher_is_better=False, gated=not given.quick)
+    harness.result("choosing_negatives", *ratio["top"], GOAL, higher_is_better=False, gated=not given.quick)
 
 
 if __name__ == "__main__":

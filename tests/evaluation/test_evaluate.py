@@ -51,7 +51,10 @@ def division_of(folder, corpus, test=None):
     items[queries] = SPLITS.index("train")
     items[queries if test is None else test] = TEST
     written = draft(folder, "split")
+    asked = np.full(len(corpus), -1, np.int8)
+    asked[corpus.pairs.a[corpus.pairs.label == 1]] = items[corpus.pairs.a[corpus.pairs.label == 1]]
     written.write_array("items.npy", items)
+    written.write_array("queries.npy", asked)
     written.write_array("pairs.npy", items[corpus.pairs.a])
     written.write_json("leakage.json", {})
     return Division(publish(written))

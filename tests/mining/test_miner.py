@@ -108,6 +108,7 @@ def test_blocks_do_not_matter(strategy: str, monkeypatch: pytest.MonkeyPatch) ->
     options = MineOptions(num_negatives=4, range_max=20, sampling_strategy=strategy, suspicious=17)
     whole = mine_hard(vectors, ground_of(task), options, 5)
     monkeypatch.setattr("likewise.mining.miner.CELLS_AT_ONCE", 7)
+    monkeypatch.setattr("likewise.mining.miner.MOST_ANCHORS", 64)
     small = mine_hard(vectors, ground_of(task), options, 5, budget=1 << 17)
     for part in ("negatives", "suspicious"):
         one, other = getattr(whole, part), getattr(small, part)
@@ -123,6 +124,14 @@ def test_an_anchor_with_many_positives_sees_as_many_candidates_as_others() -> No
     mined = mine_hard(vectors, ground_of(task), MineOptions(num_negatives=3, range_max=4), 0)
     assert mined.negatives.item.tolist() == [36, 37, 38, 3, 4, 5]
     assert mined.removed.known_positive == 35
+
+
+def test_progress_counts_anchors() -> None:
+    task = Task(np.ones((50, 2), np.float32), range(10, 50), range(10), range(50), set(), set())
+    told: list[tuple[int, int]] = []
+    with patch.multiple("likewise.mining.miner", MOST_ANCHORS=16, CELLS_AT_ONCE=80):
+        mine_hard(task.vectors, ground_of(task), MineOptions(), 0, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 40) for done in range(8, 41, 8)]
 
 
 def test_random_draws_are_even() -> None:

@@ -32,6 +32,7 @@ def _division(folder, corpus):
     items = np.full(len(corpus), -1, np.int8)
     items[corpus.rows("query")] = 2
     written.write_array("items.npy", items)
+    written.write_array("queries.npy", items)
     written.write_array("pairs.npy", np.full(len(corpus.pairs), 2, np.int8))
     written.write_json("leakage.json", {"pairs_dropped": 1, "examples": [{"query": HOSTILE, "document": "d", "reason": "r"}]})
     return publish(written)

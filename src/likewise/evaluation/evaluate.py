@@ -156,8 +156,11 @@ class Judgement:
         }
 
     def parts(self) -> list[dict[str, Any]]:
-        """The verdict on queries whose positives training saw, and on the others: a gain may be memory rather than skill."""
-        if self.chosen == "start":
+        """The verdict on queries whose positives training saw, and on the others: a gain may be memory rather than skill.
+
+        Nothing where there are only others: then the verdict says it all.
+        """
+        if self.chosen == "start" or not self.seen.any():
             return []
         named = (("answers not seen in training", ~self.seen), ("answers seen in training", self.seen))
         found = []

@@ -66,7 +66,7 @@ class KnownAlike:
         return contains(self.pairs, place * self.items + item)
 
     def blocks(self, range_max: int, documents: int, cells: int, anchors: int) -> Iterator[tuple[Int64, int]]:
-        """(places, k): blocks of at most so many `cells` and `anchors`; k is enough for `range_max` candidates beside what is known.
+        """(places, k): blocks of at most so many `cells` and `anchors`; k leaves `range_max` candidates beside what is known.
 
         Anchors that know about as many documents share a block, so that one with thousands widens no other's list.
         """
