@@ -142,7 +142,9 @@ def test_batch_that_does_not_fit_is_halved_and_counted():
 
     expected = extract(FakeEncoder(), texts(30), "document", SMALL)
     encoder.fail = too_large
-    np.testing.assert_allclose(extract(encoder, texts(30), "document", SMALL), expected, atol=1e-6)
+    said = []
+    np.testing.assert_allclose(extract(encoder, texts(30), "document", SMALL, say=said.append), expected, atol=1e-6)
+    assert [sentence[:10] for sentence in said] == ["A batch of"]
     assert max(len(batch) for batch in encoder.batches) == 2
     one = Embed(InPrecision(encoder, "float32"))
     one(texts(5), "document")

@@ -204,7 +204,10 @@ class Extraction:
                 payload, prepared = upcoming.result()
                 if number + 1 < len(batches):
                     upcoming = ahead.submit(prepare, batches[number + 1])
+                halved = self._embed.halved
                 vectors = self._embed(payload, batch.role, prepared)
+                if self._embed.halved > halved == 0:
+                    self._say(f"A batch of {len(batch)} items did not fit in memory; such batches are computed in halves.")
                 self._check(batch, vectors)
                 if self._cache is not None:
                     self._cache.put_many(self._cache_keys(batch), vectors)
