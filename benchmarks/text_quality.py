@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from harness import arguments, machine, result
 from text_quality_peer import DATA, SCRATCH, SciFact, measure, ndcg_at_10, peer, scifact, start, start_model
 
@@ -127,7 +128,9 @@ def main() -> None:
     low, high = interval(difference)
     print(f"ours against the peer: {difference.mean():+.4f} [{low:+.4f}, {high:+.4f}] over {len(ours)} seeds, goal {GOAL:+}")
     if zero_shot:
-        print(f"docstrings, never trained on: {np.mean(zero_shot):+.4f} against the start (within 0.01: {min(zero_shot) >= -0.01})")
+        print(
+            f"docstrings, never trained on: {np.mean(zero_shot):+.4f} against the start (within 0.01: {min(zero_shot) >= -0.01})"
+        )
     peer_mean = float(np.mean(theirs))
     enough = len(ours) >= 3
     result("text quality, nDCG@10", float(np.mean(ours)), peer_mean, 1 + GOAL / peer_mean, higher_is_better=True, gated=enough)

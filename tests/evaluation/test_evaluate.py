@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from likewise.data.split import Division
 
 from likewise.data.evidence import PairEvidence
+from likewise.data.split import Division
 from likewise.errors import DataError
 from likewise.evaluation.evaluate import evaluate, random_negatives
 from likewise.evaluation.options import EvaluateOptions

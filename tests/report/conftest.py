@@ -5,8 +5,8 @@ import io
 
 import numpy as np
 import pytest
-from likewise.data.split import Division
 
+from likewise.data.split import Division
 from likewise.evaluation.evaluate import evaluate
 from likewise.evaluation.options import EvaluateOptions
 from likewise.testing.artifacts import draft, publish
