@@ -34,11 +34,6 @@ def test_a_tie_leaves_the_earlier() -> None:
     assert not choice().better(choice().judge(1, START), choice().start)
 
 
-def test_what_is_measured() -> None:
-    assert choice().names == ("ndcg@10", "recall@100")
-    assert choice(None).names == choice("ndcg@10").names == ("ndcg@10",)
-
-
 def test_the_state_survives_json(tmp_path: Path) -> None:
     one, other = (Selection(draft(tmp_path), choice(), frozenset(), lambda step: START) for _ in range(2))
     one.state = SelectionState((choice().start, Evaluation(3, {"ndcg@10": 0.6, "recall@100": 0.9}, True)), 3, 5, True)

@@ -123,11 +123,6 @@ class Choice:
         """The choice whose first candidate is the start, at step 0."""
         return cls(metric, guard, tolerance, Evaluation(0, dict(start), True))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics to measure."""
-        return (self.metric,) if self.guard in (None, self.metric) else (self.metric, str(self.guard))
-
     def judge(self, step: int, metrics: Mapping[str, float]) -> Evaluation:
         """An evaluation, with the guard's word."""
         allowed = self.guard is None or metrics[self.guard] >= self.start.metrics[self.guard] - self.tolerance

@@ -114,7 +114,7 @@ class Training:
         self.batches = batches_of(material, options, draft)
         self.plan = Plan.of(len(self.batches), options)
         self.fresh = FreshVectors(encoder, material.corpus, embed, draft, stop)
-        names = (options.metric,) if options.guard in (None, options.metric) else (options.metric, str(options.guard))
+        names = tuple(dict.fromkeys(name for name in (options.metric, options.guard) if name is not None))
         self.validation = Validation(material.corpus, material.division, material.classes, names)
         choice = Choice.of(options.metric, options.guard, options.guard_tolerance, self.validation.measure(before))
         self.file = MetricsFile(self.folder / "metrics.csv", names)
