@@ -205,6 +205,7 @@ def write_beir(folder: Path, count: int) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from likewise.testing.cross import tiny_cross_encoder
     from likewise.testing.encoders import tiny_text_model
 
     place = tmp_path_factory.mktemp("keys")
@@ -215,31 +216,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_beir(place / "beir2", 100)
     for name, count in (("hub", 240), ("hub2", 150)):
         (place / name).mkdir()
-        write_tsv(place / name / "train.tsv", rows[:count])
         lines = [
             json.dumps({key: float(value) if key == "score" else value for key, value in row.items()}) for row in rows[:count]
         ]
-        (place / name / "train.tsv").unlink()
         (place / name / "train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     sentences = [row[key] for row in rows for key in ("anchor", "positive")]
     tiny_text_model(place / "model", texts=sentences)
     tiny_text_model(place / "model2", seed=1, texts=sentences)
     for name, seed in (("cross", 0), ("cross2", 1)):
-        tiny_cross_encoder(place / name, place / "model", seed)
+        tiny_cross_encoder(place / name, sentences, seed=seed)
     return place
-
-
-def tiny_cross_encoder(folder: Path, tokenizer_from: Path, seed: int) -> None:
-    import torch
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    tokenizer = AutoTokenizer.from_pretrained(str(tokenizer_from))
-    torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, num_labels=1
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def base(name: str, folder: Path) -> dict[str, Any]:

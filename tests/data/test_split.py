@@ -205,6 +205,11 @@ def test_a_unit_that_is_too_large_is_an_error_that_names_what_ties_it(tmp_path):
     assert len(Division(artifact_of(tmp_path, corpus, largest_unit=0.4, exact=True)).queries("test"))
 
 
+def test_too_few_queries_are_called_that(tmp_path):
+    with pytest.raises(DataError, match="only 2 queries to divide"):
+        artifact_of(tmp_path, small_corpus(tmp_path, apart(2)))
+
+
 @pytest.mark.parametrize(("options", "word"), [({"test": 0.999, "validation": 0.0}, "train"), ({"test": 0.0001}, "test")])
 def test_an_empty_split_is_an_error_with_a_remedy(tmp_path, options, word):
     corpus = small_corpus(tmp_path, apart(10))

@@ -200,6 +200,11 @@ def _check_largest(options: SplitOptions, corpus: Corpus, units: Units) -> None:
     largest = int(np.argmax(sizes))
     if sizes[largest] <= options.largest_unit * len(units.rows):
         return
+    if sizes[largest] == 1:
+        raise DataError(
+            f"There are only {len(units.rows)} queries to divide into train, validation and test: bring more pairs (a hundred are"
+            " enough to measure something, a thousand to learn something)."
+        )
     members = units.rows[units.unit == largest]
     share = sizes[largest] / len(units.rows)
     raise DataError(
