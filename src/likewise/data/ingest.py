@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from likewise.artifacts.draft import Draft
-from likewise.artifacts.run import versioned
 from likewise.data import links as by_row
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
@@ -28,7 +27,6 @@ from likewise.options import build
 from likewise.types import SPLITS, Reject, Source
 
 
-@versioned(1)
 def ingest(draft: Draft, options: IngestOptions) -> None:
     """Read the source that the options describe; a shard that an earlier attempt wrote whole is not read again.
 

@@ -5,7 +5,6 @@ Shapes: N items, B items of a batch, D dimensions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -102,18 +101,20 @@ def _write_vectors(path: Path, work: Extraction, draft: Draft) -> None:
             np.save(handle, np.zeros(shape, dtype=np.float32), allow_pickle=False)
         return
     vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    clock = Clock(work.total, draft)
+    done = 0
     for number, part in enumerate(work.parts):
         positions = np.concatenate([batch.positions for batch in part])
         file = folder / f"{number:05d}.npy"
         if file.exists():
             vectors[positions] = np.load(file, allow_pickle=False)
-            clock.skip(len(positions))
+            done += len(positions)
+            draft.progress(done, work.total)
             continue
         found = []
         for batch, batch_vectors in work.compute(part):
             found.append(batch_vectors)
-            clock.advance(len(batch))
+            done += len(batch)
+            draft.progress(done, work.total)
         whole = np.concatenate(found)
         vectors[positions] = whole
         with replacing(file) as temporary, temporary.open("wb") as handle:
@@ -245,28 +246,6 @@ class Extraction:
             "cosine_to_float32": None if self.cosine is None else round(self.cosine, 6),
             "halved_batches": self._embed.halved,
         }
-
-
-class Clock:
-    """Tells a draft how far the work is, how fast it goes and how long it will take."""
-
-    def __init__(self, total: int, draft: Draft) -> None:
-        self._total, self._draft = total, draft
-        self._done = self._skipped = 0
-        self._start = time.monotonic()
-
-    def skip(self, items: int) -> None:
-        """Items that were there already."""
-        self._skipped += items
-        self.advance(items)
-
-    def advance(self, items: int) -> None:
-        """Items that are done now."""
-        self._done += items
-        seconds = time.monotonic() - self._start
-        rate = (self._done - self._skipped) / seconds if seconds > 0 else 0.0
-        left = f", {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
-        self._draft.progress(self._done, self._total, f"{rate:.0f} items/s{left}")
 
 
 @contextmanager
