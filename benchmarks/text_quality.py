@@ -29,7 +29,7 @@ RECIPE: dict[str, Any] = {
     "encoder": {"kind": "text", "model": str(start_model()), "max_length": 256},
     "embed": {},
     "mine": {"preset": "balanced"},
-    "train": {"epochs": 3, "batch_size": 32, "learning_rate": 2e-5, "warmup_ratio": 0.1, "max_length": 128},
+    "train": {"epochs": 3, "batch_size": 32, "learning_rate": 5e-5, "warmup_ratio": 0.1, "max_length": 128},
 }
 
 
