@@ -29,7 +29,7 @@ from sentence_transformers.util import mine_hard_negatives, pairwise_cos_sim
 import harness
 from likewise.mining.hard import candidates_of
 from likewise.mining.known import KnownAlike, PositiveScores
-from likewise.mining.miner import Ground, Selector, joined, pair_scores
+from likewise.mining.miner import Ground, Selector, pair_scores
 from likewise.mining.options import MineOptions
 from likewise.mining.suspicious import Suspicious
 from likewise.neighbors.nearest import nearest
@@ -76,12 +76,8 @@ def ours(work: Workload, texts: pa.Array, options: MineOptions) -> pa.Table:
     ground = Ground(anchors, anchors + count, every, known, pairs, np.empty(0, np.int64))
     positive = PositiveScores.of(anchors, pairs, pair_scores(work.vectors, pairs.a, pairs.b))
     selector = Selector(ground, positive, options, seed=0)
-    candidates, parts, suspicious = candidates_of(anchors, work.rows, work.scores), [], Suspicious.nothing()
-    for part in selector.parts(candidates):
-        mined = selector.select(candidates.rows(part), anchors[part], suspicious)
-        parts.append(mined.negatives)
-        suspicious = mined.suspicious
-    negatives = joined(parts)
+    candidates = candidates_of(anchors, work.rows, work.scores)
+    negatives = selector.block(candidates, anchors, Suspicious.nothing()).negatives
     columns = {"anchor": negatives.anchor, "positive": negatives.anchor + count, "negative": negatives.item}
     return pa.table({name: texts.take(pa.array(rows)) for name, rows in columns.items()})
 

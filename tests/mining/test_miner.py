@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from likewise.mining.hard import score
+from likewise.mining.kept import KeptBlocks, Mined
 from likewise.mining.known import KnownAlike
-from likewise.mining.miner import Ground, HardMiner, Mined, mine_hard
+from likewise.mining.miner import Ground, HardMiner, mine_hard
 from likewise.mining.options import MineOptions
 from likewise.testing.miners import KnownPairs, check_miner
 from mining.reference import Task, mine
@@ -117,6 +120,40 @@ def test_blocks_do_not_matter(strategy: str, monkeypatch: pytest.MonkeyPatch) ->
     assert (np.bincount(whole.negatives.anchor) == 4).all()
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_an_interrupted_mining_goes_on_with_the_next_block(judged: bool, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(4).standard_normal((300, 16)).astype(np.float32)
+    stated = {(a, a + 150) for a in range(150)}
+    ground = ground_of(Task(vectors, range(150), range(150, 300), range(300), stated, stated))
+    options = MineOptions(num_negatives=4, range_max=20, suspicious=17)
+    asked: list[int] = []
+
+    def judge(a: Any, b: Any) -> Any:
+        asked.append(len(a))
+        return ((a * 7 + b * 13) % 9).astype(np.float32)
+
+    def attempt(kept: KeptBlocks | None, *, until: int = 1000) -> Mined:
+        def stop(done: int, total: int) -> None:
+            if done >= until:
+                raise KeyboardInterrupt
+
+        return mine_hard(vectors, ground, options, 5, rescore=judge if judged else None, progress=stop, kept=kept)
+
+    with patch.multiple("likewise.mining.miner", MOST_ANCHORS=40, PAIRS_AT_ONCE=800):
+        whole = attempt(None)
+        with pytest.raises(KeyboardInterrupt):
+            attempt(KeptBlocks(tmp_path), until=80)
+        asked.clear()
+        with patch("likewise.mining.miner.score", wraps=score) as searched:
+            again = attempt(KeptBlocks(tmp_path))
+    assert searched.call_count == 2  # 70 of 150 anchors are left
+    assert sum(asked) == (150 + 70 * 20 if judged else 0)  # the positives are judged anew
+    for part in ("negatives", "suspicious"):
+        one, other = getattr(whole, part), getattr(again, part)
+        assert all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
+    assert whole.removed == again.removed
+
+
 def test_an_anchor_with_many_positives_sees_as_many_candidates_as_others() -> None:
     vectors = np.ones((40, 2), np.float32)
     stated = {(0, b) for b in range(2, 36)} | {(1, 2)}
@@ -129,9 +166,9 @@ def test_an_anchor_with_many_positives_sees_as_many_candidates_as_others() -> No
 def test_progress_counts_anchors() -> None:
     task = Task(np.ones((50, 2), np.float32), range(10, 50), range(10), range(50), set(), set())
     told: list[tuple[int, int]] = []
-    with patch.multiple("likewise.mining.miner", MOST_ANCHORS=16, CELLS_AT_ONCE=80):
+    with patch.multiple("likewise.mining.miner", MOST_ANCHORS=16):
         mine_hard(task.vectors, ground_of(task), MineOptions(), 0, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 40) for done in range(8, 41, 8)]
+    assert told == [(16, 40), (32, 40), (40, 40)]
 
 
 def test_random_draws_are_even() -> None:

@@ -18,8 +18,9 @@ from likewise.encoders.cross import CrossEncoder, open_cross_encoder
 from likewise.encoders.options import TextEncoderOptions
 from likewise.encoders.text import TextEncoder
 from likewise.errors import DataError
+from likewise.mining.kept import KeptBlocks, Mined
 from likewise.mining.known import KnownAlike, contains
-from likewise.mining.miner import Ground, Mined, Rescore, merged, mine_hard, pair_scores
+from likewise.mining.miner import Ground, Rescore, merged, mine_hard, pair_scores
 from likewise.mining.options import MineOptions
 from likewise.mining.outcome import MiningReport
 from likewise.types import SPLITS, Float32, Int64, Negatives, Pairs, Progress, Role
@@ -51,6 +52,7 @@ def mine(draft: Draft, options: MineOptions, vectors: Vectors, corpus: Corpus, d
         draft.seed,
         progress=lambda done, total: draft.progress(done, total, "queries mined"),
         say=draft.say,
+        kept=KeptBlocks(draft.scratch("blocks")),
     )
     draft.write_table("negatives.parquet", as_table(negatives))
     draft.write_text("suspicious.csv", report.suspicious.as_csv(corpus))
@@ -69,6 +71,7 @@ def mine_negatives(
     *,
     progress: Progress | None = None,
     say: Say = lambda sentence: None,
+    kept: KeptBlocks | None = None,
 ) -> tuple[Negatives, MiningReport]:
     """Negatives of the train queries among all documents of the corpus, by the cosine of `vectors` [N, D] float32.
 
@@ -84,7 +87,8 @@ def mine_negatives(
     apart_keys = np.sort(np.searchsorted(anchors, apart.a) * len(corpus) + apart.b)
     ground = Ground(anchors, documents, classes, known, division.positives(corpus, "train"), apart_keys)
     rescore = _rescorer(options, corpus, say)
-    mined = mine_hard(vectors, ground, options, seed, rescore=rescore, progress=progress, device=_search_device(options))
+    device = _search_device(options)
+    mined = mine_hard(vectors, ground, options, seed, rescore=rescore, progress=progress, device=device, kept=kept)
     a, b = apart.a[sound], apart.b[sound]
     given = Negatives(a, b, rescore(a, b) if rescore else pair_scores(vectors, a, b), np.full(len(a), -1, np.int64))
     negatives = merged(mined.negatives, given) if len(given) else mined.negatives

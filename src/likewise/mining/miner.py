@@ -5,7 +5,7 @@ Shapes: Q anchors, N items, M documents, P pairs, D dimensions, B anchors of a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from likewise.mining.hard import Candidates, by_score, choose, filter_candidates, leave_out_known, positions, score
+from likewise.mining.kept import KeptBlocks, Mined
 from likewise.mining.known import KnownAlike, PositiveScores, contains
 from likewise.mining.options import MineOptions
 from likewise.mining.outcome import Removed
@@ -26,7 +27,7 @@ Rescore = Callable[[Int64, Int64], Float32]
 BUDGET = 512 << 20  # bytes for one block's search and for one block's candidates, each
 BYTES_PER_CANDIDATE = 64  # a candidate's rows, score, rank, masks and the temporaries of filtering, at most at once
 ROWS_AT_ONCE = 16_384  # vectors gathered at once: 64 MB at 1024 dimensions
-PAIRS_AT_ONCE = 8192  # pairs given to a cross-encoder at once: enough to sort by length, few enough to tell of progress
+PAIRS_AT_ONCE = 8192  # pairs given to a cross-encoder at once: enough to sort by length, and a block that a kill may cost
 MOST_ANCHORS = 16_384  # of a block: four of the search's own, so that progress is told every few seconds
 COLUMNS = ("anchor", "item", "score", "rank")
 CELLS_AT_ONCE = 1 << 17  # candidates filtered at once: their arrays stay in the processor's cache
@@ -46,15 +47,6 @@ class Ground:
     known: KnownAlike
     positives: Pairs[Int64]
     negatives: Int64
-
-
-@dataclass(frozen=True, slots=True)
-class Mined:
-    """Negatives of the anchors, what was removed on the way, and the candidates that score above their positive."""
-
-    negatives: Negatives
-    removed: Removed
-    suspicious: Suspicious
 
 
 class HardMiner:
@@ -97,10 +89,12 @@ def mine_hard(
     progress: Progress | None = None,
     device: str = "cpu",
     budget: int = BUDGET,
+    kept: KeptBlocks | None = None,
 ) -> Mined:
     """Score, filter and choose, one block of anchors after the other; `vectors` [N, D] float32 may be memory-mapped.
 
-    `rescore` replaces the scores of what is not known to be alike, and of the positives, before limits and margins.
+    `rescore` replaces the scores of what is not known to be alike, and of the positives, before limits and margins. `kept`
+    holds the blocks that an earlier attempt at the same work finished, and is given each new one.
 
     Beside `vectors` this holds `budget` bytes for the search, as many for its candidates, what is chosen, and a copy of the
     documents' vectors unless their rows are consecutive. The result does not depend on `budget`; on `device` only by rounding.
@@ -112,16 +106,19 @@ def mine_hard(
     parts: list[Negatives] = []
     removed, suspicious, done = Removed(), Suspicious.nothing(), 0
     cells = max(1, budget // BYTES_PER_CANDIDATE)
-    for places, k in ground.known.blocks(options.range_max, len(ground.documents), cells, MOST_ANCHORS):
-        anchors = ground.anchors[places]
-        queries = torch.from_numpy(vectors[anchors]).to(device) if device != "cpu" else vectors[anchors]
-        candidates = score(anchors, queries, base, ground.documents, k, budget=budget)
-        for part in selector.parts(candidates):
-            mined = selector.select(candidates.rows(part), places[part], suspicious)
-            parts.append(mined.negatives)
-            removed, suspicious, done = removed + mined.removed, mined.suspicious, done + len(places[part])
-            if progress is not None:
-                progress(done, len(ground.anchors))
+    most = MOST_ANCHORS if rescore is None else max(1, PAIRS_AT_ONCE // options.range_max)
+    for number, (places, k) in enumerate(ground.known.blocks(options.range_max, len(ground.documents), cells, most)):
+        mined = kept.get(number) if kept else None
+        if mined is None:
+            anchors = ground.anchors[places]
+            queries = torch.from_numpy(vectors[anchors]).to(device) if device != "cpu" else vectors[anchors]
+            mined = selector.block(score(anchors, queries, base, ground.documents, k, budget=budget), places, suspicious)
+            if kept:
+                kept.put(number, mined)
+        parts.append(mined.negatives)
+        removed, suspicious, done = removed + mined.removed, mined.suspicious, done + len(places)
+        if progress is not None:
+            progress(done, len(ground.anchors))
     return Mined(joined(parts), removed, suspicious)
 
 
@@ -135,11 +132,17 @@ class Selector:
     seed: int
     rescore: Rescore | None = None
 
-    def parts(self, candidates: Candidates) -> Iterator[slice]:
-        """Slices of the anchors, of as many as `select` should be given at once."""
-        anchors, k = candidates.item.shape
-        step = max(1, (CELLS_AT_ONCE if self.rescore is None else PAIRS_AT_ONCE) // max(1, k))
-        yield from (slice(start, start + step) for start in range(0, anchors, step))
+    def block(self, candidates: Candidates, places: Int64, above: Suspicious) -> Mined:
+        """`select` for many anchors, in parts whose arrays stay in the processor's cache."""
+        parts: list[Negatives] = []
+        removed, (anchors, k) = Removed(), candidates.item.shape
+        step = anchors if self.rescore else max(1, CELLS_AT_ONCE // max(1, k))
+        for start in range(0, anchors, step):
+            part = slice(start, start + step)
+            mined = self.select(candidates.rows(part), places[part], above)
+            parts.append(mined.negatives)
+            removed, above = removed + mined.removed, mined.suspicious
+        return Mined(joined(parts), removed, above)
 
     def select(self, candidates: Candidates, places: Int64, above: Suspicious) -> Mined:
         """The negatives among the candidates of the anchors at `places` [B] of the ground.
