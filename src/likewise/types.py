@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -245,6 +246,15 @@ class Source(Protocol):
 
     def read(self, shard: str) -> Iterator[Items | Links | Reject | Tally]:
         """The shard's items in slices, the evidence that comes with them, what could not be read, and counts of rows."""
+        ...
+
+
+@runtime_checkable
+class FileSource(Source, Protocol):
+    """A source that can tell which files a shard comes from, so that what did not change is not read again."""
+
+    def files(self, shard: str) -> Sequence[Path]:
+        """Every file that decides what the shard holds, among those that the options name (`Options.paths`)."""
         ...
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,15 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
+from likewise.artifacts.run import Run, current
 from likewise.data import pairs as pairs_module
+from likewise.data.beir import BeirSource
 from likewise.data.corpus import Corpus
 from likewise.data.ingest import ingest
 from likewise.data.options import BeirOptions, IngestOptions, PairsOptions
 from likewise.data.pairs import PairsSource, text_id
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
-from likewise.types import SPLITS, Items, Links, Reject, Tally
+from likewise.types import SPLITS, FileSource, Items, Links, Reject, Tally
 
 
 def jsonl(path: Path, rows: Sequence[Any]) -> Path:
@@ -349,3 +352,114 @@ def test_the_seed_is_the_drafts(tmp_path: Path) -> None:
         ingest(unfinished, PairsOptions(path=str(path), sample_size=10))
         drawn.append(unfinished.table("items-00000.parquet")["text"].to_pylist())
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+class Reading(PairsSource):
+    """Pairs, noting which shards are read."""
+
+    read_shards: ClassVar[list[str]] = []
+
+    def read(self, shard: str) -> Iterator[Items | Links | Reject | Tally]:
+        self.read_shards.append(shard)
+        return super().read(shard)
+
+
+class ReadingOptions(PairsOptions):
+    implementation: ClassVar[str] = f"{__name__}:Reading"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def row(anchor: str, positive: str) -> list[dict[str, str]]:
+    return [{"anchor": anchor, "positive": positive}]
+
+
+def marking(path: Path, word: str) -> None:
+    path.write_text(f"query_id,negative_id,mark\n{text_id('d', 'query')},{text_id('u', 'document')},{word}\n", encoding="utf-8")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {  # what is done, and what must be read again
+    "added at the end": (lambda folder: jsonl(folder / "z.jsonl", row("z", "x")), ["z.jsonl"]),
+    "added before": (lambda folder: jsonl(folder / "a.jsonl", row("z", "zz")), ["a.jsonl", "c.jsonl"]),
+    "added before, sharing a text": (
+        lambda folder: jsonl(folder / "a.jsonl", row("z", "x")),
+        ["a.jsonl", "b.jsonl", "c.jsonl"],
+    ),
+    "changed": (lambda folder: jsonl(folder / "c.jsonl", row("new", "x")), ["c.jsonl"]),
+    "removed": (lambda folder: (folder / "b.jsonl").unlink(), ["c.jsonl"]),
+    "marked": (lambda folder: marking(folder.parent / "marks.csv", "alike"), []),
+}  # c shares a text with b, d stands alone
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_what_changed_is_read_again(change: str, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    jsonl(source / "b.jsonl", [{"anchor": "b", "positive": "x"}, {"anchor": "bb", "positive": ["y", "x"]}, "{"])
+    jsonl(source / "c.jsonl", [{"anchor": "c", "positive": "x", "negative": "w"}])  # x stands in b, too
+    jsonl(source / "d.jsonl", row("d", "u"))
+    marking(tmp_path / "marks.csv", "not")
+    options = ReadingOptions(path=str(source), marks=str(tmp_path / "marks.csv"), on_bad="reject")
+
+    def run(folder: Path) -> Artifact:
+        with Run(folder) as r:
+            found = r.stage(ingest, options)
+        assert found is not None
+        return found
+
+    run(tmp_path / "run")
+    CHANGES[change][0](source)
+    Reading.read_shards.clear()
+    again = run(tmp_path / "run")
+    assert Reading.read_shards == CHANGES[change][1]
+    assert contents(again.path) == contents(run(tmp_path / "new").path)
+
+
+def test_nothing_is_taken_over_from_other_options_or_a_damaged_run(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    jsonl(source / "b.jsonl", [{"anchor": "b", "positive": "x", "other": "y"}])
+    Reading.read_shards.clear()
+    for options in (ReadingOptions(path=str(source)), ReadingOptions(path=str(source), positive="other")):
+        with Run(tmp_path / "run") as r:
+            r.stage(ingest, options)
+    assert Reading.read_shards == ["b.jsonl"] * 2
+    found = current(tmp_path / "run", "ingest")
+    assert found is not None
+    (found.path / "manifest.json").write_text("{", encoding="utf-8")
+    jsonl(source / "c.jsonl", [{"anchor": "c", "positive": "x", "other": "y"}])
+    with Run(tmp_path / "run") as r:
+        r.stage(ingest, options)
+    assert Reading.read_shards == ["b.jsonl"] * 3 + ["c.jsonl"]
+
+
+def test_a_sample_depends_on_every_file(tmp_path: Path) -> None:
+    for name in ("b", "c"):
+        jsonl(tmp_path / "in" / f"{name}.jsonl", [{"anchor": f"{name}{number}", "positive": f"{number}"} for number in range(9)])
+    options = ReadingOptions(path=str(tmp_path / "in"), sample_size=5)
+    with Run(tmp_path / "run") as r:
+        r.stage(ingest, options)
+    jsonl(tmp_path / "in" / "c.jsonl", [{"anchor": "c", "positive": "x"}])
+    Reading.read_shards.clear()
+    with Run(tmp_path / "run") as r:
+        r.stage(ingest, options)
+    assert Reading.read_shards == ["b.jsonl", "c.jsonl"]
+
+
+def test_a_beir_corpus_is_not_read_again_for_new_judgements(tmp_path: Path) -> None:
+    folder = tmp_path / "beir"
+    jsonl(folder / "corpus.jsonl", [{"_id": "1", "title": "", "text": "one"}, {"_id": "2", "title": "", "text": "two"}])
+    jsonl(folder / "queries.jsonl", [{"_id": "1", "text": "first?"}, {"_id": "2", "text": "second?"}])
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "train.tsv").write_text("1\t1\t1\n", encoding="utf-8")
+    source = BeirSource(BeirOptions(path=str(folder)))
+    assert isinstance(source, FileSource)
+    assert {shard: [path.name for path in source.files(shard)] for shard in source.shards()} == {
+        "corpus": ["corpus.jsonl"],
+        "queries": ["queries.jsonl", "train.tsv"],
+        "qrels-train": ["train.tsv"],
+    }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likewise.artifacts.files import digest, sha256
+from likewise.artifacts.files import digest, file_state, sha256
 from likewise.errors import DamagedArtifact
 
 if TYPE_CHECKING:
@@ -27,16 +27,28 @@ class FileRecord:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What an artifact was made from: `key` digests all of it, `lineage` all but the files outside.
+
+    `inputs` are the digests of the artifacts read, by stage; `outside` says of each thing that the options name the path, bytes
+    and time of change of its files.
+    """
+
+    key: str = ""
+    lineage: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    options: Any = None
+    outside: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(Origin):
     """What stands in `manifest.json`: written last, so a folder that has one is whole."""
 
     stage: str
-    key: str
     files: Mapping[str, FileRecord]
-    inputs: Mapping[str, str]
-    options: Any
-    versions: Mapping[str, str]
     seconds: float
     peak_memory_bytes: int
 
@@ -112,6 +124,11 @@ class Artifact(Folder):
     def content(self) -> str:
         """A digest of what is inside."""
         return self.manifest.content
+
+    def saw(self, path: Path) -> bool:
+        """Whether a file outside is as it was when this was made."""
+        known = {state[0]: state for states in (self.manifest.outside or {}).values() for state in states or ()}
+        return path.is_file() and known.get(str(path)) == file_state(path)
 
     def has(self, name: str) -> bool:
         """Whether the manifest names this file, or files below a folder of this name."""

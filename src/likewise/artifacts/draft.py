@@ -7,14 +7,14 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from likewise.artifacts.artifact import MANIFEST, Artifact, FileRecord, Folder, Manifest
+from likewise.artifacts.artifact import MANIFEST, Artifact, FileRecord, Folder, Manifest, Origin
 from likewise.artifacts.files import replacing, sha256, sync, sync_tree, write_json
 from likewise.errors import DamagedArtifact
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRIVATE = ".scratch"
+NOWHERE = Origin()
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -79,10 +80,14 @@ class Stop:
 class Draft(Folder):
     """A stage's folder, being written. What is named in it is whole; what is half-written stands under `.scratch`."""
 
-    def __init__(self, path: Path, *, stage: str, seed: int = 0, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self, path: Path, *, stage: str, seed: int = 0, reporter: Reporter | None = None, earlier: Artifact | None = None
+    ) -> None:
+        """`earlier`: what the same stage made of the same options and inputs, when files outside were other ones."""
         self.path = path
         self.stage = stage
         self.seed = seed
+        self.earlier = earlier
         self._reporter: Reporter = reporter or Silence()
         path.mkdir(parents=True, exist_ok=True)
         if (path / MANIFEST).exists():
@@ -180,16 +185,7 @@ class Draft(Folder):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def publish(
-        self,
-        *,
-        key: str = "",
-        inputs: Mapping[str, str] | None = None,
-        options: Any = None,
-        versions: Mapping[str, str] | None = None,
-        seconds: float = 0.0,
-        peak_memory_bytes: int = 0,
-    ) -> Artifact:
+    def publish(self, origin: Origin = NOWHERE, *, seconds: float = 0.0, peak_memory_bytes: int = 0) -> Artifact:
         """Remove what is private, write the manifest last, and return the finished artifact."""
         shutil.rmtree(self.path / PRIVATE, ignore_errors=True)
         files = {
@@ -198,6 +194,7 @@ class Draft(Folder):
             if path.is_file()
         }
         sync_tree(self.path)
-        manifest = Manifest(self.stage, key, files, dict(inputs or {}), options, dict(versions or {}), seconds, peak_memory_bytes)
+        known = {field.name: getattr(origin, field.name) for field in fields(origin)}
+        manifest = Manifest(stage=self.stage, files=files, seconds=seconds, peak_memory_bytes=peak_memory_bytes, **known)
         write_json(self.path / MANIFEST, manifest.as_json())
         return Artifact(self.path)

@@ -35,6 +35,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_state(path: Path) -> list[Any]:
+    """Path, size in bytes and time of the last change in nanoseconds: what tells whether a file was changed."""
+    found = path.stat()
+    return [str(path), found.st_size, found.st_mtime_ns]
+
+
 def digest(value: Any) -> str:
     """A short digest of a JSON-able value: equal values, equal digests."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

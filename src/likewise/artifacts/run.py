@@ -25,9 +25,9 @@ from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 
-from likewise.artifacts.artifact import MANIFEST, Artifact
+from likewise.artifacts.artifact import MANIFEST, Artifact, Origin
 from likewise.artifacts.draft import Draft, Reporter, Silence
-from likewise.artifacts.files import digest, replacing
+from likewise.artifacts.files import digest, file_state, replacing
 from likewise.errors import DamagedArtifact, Terminated, UserError
 from likewise.options import Options
 
@@ -110,23 +110,14 @@ class Run:
         stage = name or function.__name__  # type: ignore[attr-defined]  # stages are functions
         if options is None:
             return self.absent(stage, "not in the recipe")
-        described = options.model_dump(mode="json") if isinstance(options, Options) else options
-        key = digest(
-            {
-                "stage": stage,
-                "version": getattr(function, "version", 1),
-                "options": described,
-                "outside": _outside(options),
-                "inputs": [artifact.content if artifact else None for artifact in inputs],
-                "seed": self.seed,
-            }
-        )
+        origin = self._origin(stage, function, options, inputs)
+        key = origin.key
         self.reporter.started(stage)
         began = time.monotonic()
         artifact = None if self.fresh else self._existing(stage, key)
         reused = artifact is not None
         if artifact is None:
-            artifact = self._perform(function, stage, key, options, described, inputs)
+            artifact = self._perform(function, options, inputs, stage, origin)
         self._make_current(stage, key)
         self.finished[stage] = artifact
         seconds = time.monotonic() - began
@@ -165,31 +156,54 @@ class Run:
             return None
         return artifact
 
+    def _origin(self, stage: str, function: StageFunction, options: Any, inputs: tuple[Artifact | None, ...]) -> Origin:
+        """What the stage's artifact depends on."""
+        described = options.model_dump(mode="json") if isinstance(options, Options) else options
+        section = {
+            "stage": stage,
+            "version": getattr(function, "version", 1),
+            "options": described,
+            "inputs": [artifact.content if artifact else None for artifact in inputs],
+            "seed": self.seed,
+        }
+        outside = _outside(options)
+        return Origin(
+            key=digest({**section, "outside": outside}),
+            lineage=digest(section),
+            inputs={artifact.stage: artifact.content for artifact in inputs if artifact is not None},
+            options=described,
+            outside=outside,
+            versions=versions(),
+        )
+
     def _perform(
-        self, function: StageFunction, stage: str, key: str, options: Any, described: Any, inputs: tuple[Artifact | None, ...]
+        self, function: StageFunction, options: Any, inputs: tuple[Artifact | None, ...], stage: str, origin: Origin
     ) -> Artifact:
-        path = self.folder / stage / key
+        path = self.folder / stage / origin.key
         if self.fresh or (path / MANIFEST).exists():
             shutil.rmtree(path, ignore_errors=True)
         if path.exists():
             self.reporter.said(stage, "goes on from an interrupted attempt")
-        self._log(event="started", stage=stage, key=key)
-        draft = Draft(path, stage=stage, seed=self.seed, reporter=_Logged(self.reporter, self._log))
+        self._log(event="started", stage=stage, key=origin.key)
+        earlier = None if self.fresh else self._earlier(stage, origin.lineage)
+        reporter = _Logged(self.reporter, self._log)
+        draft = Draft(path, stage=stage, seed=self.seed, reporter=reporter, earlier=earlier)
         began = time.monotonic()
         with measured_memory() as memory:
             try:
                 function(draft, options, *inputs)
             except BaseException as error:
-                self._log(event="failed", stage=stage, key=key, reason=f"{type(error).__name__}: {error}")
+                self._log(event="failed", stage=stage, key=origin.key, reason=f"{type(error).__name__}: {error}")
                 raise
-        return draft.publish(
-            key=key,
-            inputs={other.stage: other.content for other in inputs if other is not None},
-            options=described,
-            versions=versions(),
-            seconds=round(time.monotonic() - began, 3),
-            peak_memory_bytes=memory.peak,
-        )
+        return draft.publish(origin, seconds=round(time.monotonic() - began, 3), peak_memory_bytes=memory.peak)
+
+    def _earlier(self, stage: str, lineage: str) -> Artifact | None:
+        """What is in force of this stage, if only files outside have changed since."""
+        try:
+            found = current(self.folder, stage)
+        except DamagedArtifact:
+            return None
+        return found if found is not None and found.manifest.lineage == lineage else None
 
     def _make_current(self, stage: str, key: str) -> None:
         path = self.folder / stage / CURRENT
@@ -229,7 +243,7 @@ def _state(thing: str) -> Any:
     if not path.exists():
         return None
     files = [path] if path.is_file() else sorted(other for other in path.rglob("*") if other.is_file())
-    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return [file_state(file) for file in files]
 
 
 def current(folder: Path, stage: str) -> Artifact | None:

@@ -53,6 +53,12 @@ class BeirSource:
         """The corpus, the queries, and each qrels file."""
         return ["corpus", "queries", *self._qrels]
 
+    def files(self, shard: str) -> Sequence[Path]:
+        """The corpus alone; for queries and judgements the qrels too, which say which queries are judged."""
+        own = {"corpus": self._corpus, "queries": self._queries}
+        judged = [path for path, _ in self._qrels.values()]
+        return [own[shard]] if shard == "corpus" else [*filter(None, [own.get(shard)]), *judged]
+
     def read(self, shard: str) -> Iterator[Items | Links | Reject | Tally]:
         """The documents, the queries that have judgements, or the judgements of a split."""
         if shard == "corpus":

@@ -4,6 +4,7 @@
     pairs.parquet           a, b (rows), label, weight, split (-1 none, 0 train, 1 validation, 2 test); each pair once, sorted
     rejects.parquet         file, row, reason, remedy
     counts.json             rows = accepted + rejected, and what they gave
+    parts/                  what was read of each shard beside its items, so that new input is added without reading the old
 
 Payloads are streamed. In memory are the ids and pairs (some 300 bytes an item, measured), never the payloads.
 """
@@ -28,7 +29,8 @@ from likewise.types import SPLITS, Reject, Source
 
 
 def ingest(draft: Draft, options: IngestOptions) -> None:
-    """Read the source that the options describe; a shard that an earlier attempt wrote whole is not read again.
+    """Read the source that the options describe; a shard that an earlier attempt wrote whole, or whose
+    files an earlier run has read, is not read again.
 
     DataError for a bad row under `on_bad = "stop"`, for an id that two different items share, and where no positive pair is left.
     """
@@ -36,9 +38,11 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     shards = source.shards()
     parts = Parts(draft, stop=options.on_bad == "stop")
     for number, shard in enumerate(shards):
-        if not parts.recall(number):
+        if not parts.recall(number) and not parts.reuse(number, shard, source):
             parts.read(number, shard, source)
         draft.progress(number + 1, len(shards), f"{parts.rows} rows")
+    if parts.reused:
+        draft.say(f"{parts.reused} of {len(shards)} shards are as they were and were not read again.")
     links, rejects = _linked(parts)
     pairs = by_row.merge(links)
     repeated = len(links) - len(pairs)

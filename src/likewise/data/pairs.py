@@ -148,6 +148,10 @@ class PairsSource:
         """The files, by name."""
         return list(self._files)
 
+    def files(self, shard: str) -> Sequence[Path]:
+        """The file; for a sample all of them, since it is drawn from their numbers of rows."""
+        return [self._files[shard]] if self._options.sample_size is None else list(self._files.values())
+
     def read(self, shard: str) -> Iterator[Items | Links | Reject | Tally]:
         """A file's texts, pairs and bad rows."""
         file = self._files[shard]

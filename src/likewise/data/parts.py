@@ -1,12 +1,13 @@
 """What ingest writes shard by shard.
 
-A shard's links and rejects are whole before its items appear, so a killed run goes on with the next shard.
+A shard's links and rejects are whole before its items appear, so a killed run goes on with the next shard. They stay beside
+the items: when a file is added or changed, the shards of the others are taken over as they are.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
-from likewise.artifacts.files import replacing, write_json
 from likewise.data.corpus import PAYLOAD, items_file
 from likewise.data.links import LINKS
 from likewise.errors import DataError
-from likewise.types import Items, Links, Reject, Source, Tally
+from likewise.types import FileSource, Items, Links, Reject, Source, Tally
 
 _TEXT = pa.string()
 _REJECT_COLUMNS: dict[str, pa.DataType] = {"file": _TEXT, "row": pa.int64(), "reason": _TEXT, "remedy": _TEXT}
@@ -37,12 +38,14 @@ class Parts:
         """`stop`: a bad row raises DataError."""
         self._draft = draft
         self._stop = stop
-        self._scratch = draft.scratch("parts")
         self._digests = array("Q")  # of each item's payload, by row
         self.items: dict[str, int] = {}
         self.sizes: list[int] = []
+        self.reused = 0
+        self._as_before = True  # every shard so far is the earlier artifact's at the same place
         self.roles = {"queries": 0, "documents": 0}
         self.rows = 0
+        self._first = self._repeated = 0  # of the shard being read: its first item's row, and items met in shards before it
 
     def recall(self, number: int) -> bool:
         """Take up a shard that an earlier attempt wrote whole; False if it did not."""
@@ -54,24 +57,49 @@ class Parts:
                 for name, value, role in zip(ids, payload, roles, strict=True):
                     self._note(str(name), _digest(value), str(role))
             self.sizes.append(file.metadata.num_rows)
-        tally = json.loads(self._path("tally", number).read_text(encoding="utf-8"))
-        self.rows += tally["rows"]
+        self.rows += self._draft.json(part_file("tally", number))["rows"]
         return True
+
+    def reuse(self, number: int, shard: str, source: Source) -> bool:
+        """Take over a shard whose files did not change since an earlier run read it; False where it must be read."""
+        earlier = self._draft.earlier
+        files = source.files(shard) if isinstance(source, FileSource) and earlier is not None else ()
+        names = [entry["name"] for entry in earlier.json("counts.json")["shards"]] if earlier is not None else []
+        old = names.index(shard) if shard in names else None
+        self._as_before = self._as_before and old == number
+        if earlier is None or old is None or not files or not all(earlier.saw(file) for file in files):
+            self._as_before = False
+            return False
+        if not self._as_before and not self._stands_alone(earlier, old):
+            return False
+        for kind in ("tally", "links", "rejects", "items"):  # the items last: they say that all are whole
+            with self._draft.write(part_file(kind, number)) as temporary:
+                shutil.copyfile(earlier.file(part_file(kind, old)), temporary)
+        self.reused += 1
+        return self.recall(number)
+
+    def _stands_alone(self, earlier: Artifact, old: int) -> bool:
+        """Whether no item of an earlier artifact's shard occurred in a shard before it, then or now: its file has them all."""
+        if earlier.json(part_file("tally", old))["repeated"]:
+            return False
+        with pq.ParquetFile(earlier.file(part_file("items", old))) as file:
+            batches = file.iter_batches(columns=["id"])
+            return not any(name in self.items for batch in batches for name in batch.column("id").to_pylist())
 
     def read(self, number: int, shard: str, source: Source) -> None:
         """Read a shard and write what it gives."""
-        items_before, rows_before = len(self.items), self.rows
-        with ExitStack() as files:
-            items = _Tables(
-                files.enter_context(self._draft.write(items_file(number))), ITEMS
-            )  # left last: it says that all are whole
-            links = _Tables(files.enter_context(replacing(self._path("links", number))), LINKS)
-            rejects = _Tables(files.enter_context(replacing(self._path("rejects", number))), REJECTS)
-            self.rows += self._pour(shard, source, items, links, rejects)
-            for tables in (items, links, rejects):
-                tables.close()
-            write_json(self._path("tally", number), {"rows": self.rows - rows_before})
-        self.sizes.append(len(self.items) - items_before)
+        self._first, rows_before, self._repeated = len(self.items), self.rows, 0
+        schemas = {"items": ITEMS, "links": LINKS, "rejects": REJECTS}
+        with ExitStack() as files:  # the items are left last: they say that all are whole
+            tables = {
+                kind: _Tables(files.enter_context(self._draft.write(part_file(kind, number))), schema)
+                for kind, schema in schemas.items()
+            }
+            self.rows += self._pour(shard, source, **tables)
+            for table in tables.values():
+                table.close()
+            self._draft.write_json(part_file("tally", number), {"rows": self.rows - rows_before, "repeated": self._repeated})
+        self.sizes.append(len(self.items) - self._first)
 
     def _pour(self, shard: str, source: Source, items: _Tables, links: _Tables, rejects: _Tables) -> int:
         """Write a shard as it is read; how many rows it had: as the source counts them, or one for each item and reject."""
@@ -105,14 +133,14 @@ class Parts:
     def links(self) -> Iterator[pa.Table]:
         """The links of every shard, in the order of reading."""
         for number in range(len(self.sizes)):
-            with pq.ParquetFile(self._path("links", number)) as file:
+            with pq.ParquetFile(self._draft.file(part_file("links", number))) as file:
                 for batch in file.iter_batches():
                     yield pa.Table.from_batches([batch])
 
     def rejects(self) -> Iterator[Reject]:
         """The bad rows of every shard, in the order of reading."""
         for number in range(len(self.sizes)):
-            for row in pq.read_table(self._path("rejects", number)).to_pylist():
+            for row in self._draft.table(part_file("rejects", number)).to_pylist():
                 yield Reject(**row)
 
     def _add(self, items: Items, tables: _Tables) -> None:
@@ -130,6 +158,8 @@ class Parts:
                     f'The id "{name}" stands for two different items (the {row + 1}th that was read, and "{str(value)[:60]}" '
                     f"in {items.shard}); give each item an id of its own."
                 )
+            else:
+                self._repeated += row < self._first
         if new:
             columns = {"role": roles, **items.columns}
             tables.add(_item_table(items, new, columns))
@@ -139,8 +169,10 @@ class Parts:
         self._digests.append(digest)
         self.roles["queries" if role == "query" else "documents"] += 1
 
-    def _path(self, kind: str, number: int) -> Path:
-        return self._scratch / f"{kind}-{number:05d}.{'json' if kind == 'tally' else 'parquet'}"
+
+def part_file(kind: str, number: int) -> str:
+    """The file of a shard's items, links, rejects or tally."""
+    return items_file(number) if kind == "items" else f"parts/{kind}-{number:05d}.{'json' if kind == 'tally' else 'parquet'}"
 
 
 class _Tables:
