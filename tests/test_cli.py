@@ -95,6 +95,23 @@ def test_a_search_prints_what_was_asked_for(
     assert "shelf" in capsys.readouterr().out
 
 
+def test_a_published_model_names_its_licence(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, target = str(finished / "runs" / "small"), str(tmp_path / "model")
+    assert call(monkeypatch, "publish", target, "--run", run, "--license", "apache-2.0", "--name", "Shelves") == 0
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "license: apache-2.0" in card
+    assert "# Shelves" in card
+
+
+def test_nothing_is_trained_for_a_verdict_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run = str(write_recipe(tmp_path)), str(tmp_path / "run")
+    assert call(monkeypatch, "run", recipe, "--folder", run, "--set", "split.test=0") == 2
+    assert "nothing to measure" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "fit").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

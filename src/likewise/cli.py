@@ -188,6 +188,7 @@ def publish(
     target: Annotated[Path, typer.Argument(help="The folder to write.")],
     run_folder: RunFolder = None,
     name: Annotated[str | None, typer.Option(help="The model's name on its card.")] = None,
+    license: Annotated[str, typer.Option(help="The licence on its card, such as apache-2.0.")] = "other",
     push: Annotated[str | None, typer.Option(help="Also upload it to this repository of the Hugging Face hub.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a folder that is there.")] = False,
 ) -> None:
@@ -195,7 +196,7 @@ def publish(
     from likewise.publishing.huggingface import publish as work
     from likewise.publishing.huggingface import push as upload
 
-    published = work(_latest(run_folder), target, overwrite=overwrite, name=name)
+    published = work(_latest(run_folder), target, overwrite=overwrite, name=name, license=license)
     _line(f"Wrote {target}: {published.sentence}")
     if push:
         _line(f"Uploaded to {upload(target, push)}")

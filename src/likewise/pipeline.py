@@ -14,6 +14,7 @@ from likewise.artifacts.draft import Reporter
 from likewise.artifacts.files import replacing
 from likewise.artifacts.run import Run
 from likewise.config import Recipe, as_toml
+from likewise.errors import DataError
 
 STAGES = (
     "ingest", "fingerprint", "split", "fit", "embed", "mine", "train", "embed-after", "baselines", "evaluate", "index", "report",
@@ -40,6 +41,7 @@ def run(
         items = r.stage(stages.ingest, recipe.ingest)
         looks = r.stage(stages.fingerprint, recipe.fingerprint, items)
         split = r.stage(stages.divide, recipe.split, items, looks, name="split")
+        check_measurable(recipe, split)
         start = r.stage(stages.fit, recipe.encoder, items, split)
         before = r.stage(stages.embed, recipe.embed, start, items)
         mined = r.stage(stages.mine, recipe.mine, before, items, looks, split)
@@ -53,6 +55,15 @@ def run(
         r.stage(stages.result, recipe.result, after, items, name="index")
         r.stage(stages.report, reporting(recipe, r), *r.finished.values())
     return finish(r)
+
+
+def check_measurable(recipe: Recipe, split: Artifact | None) -> None:
+    """DataError before hours of training, where the verdict would have nothing to measure."""
+    if recipe.evaluate is not None and split is not None and not split.json("leakage.json")["test"]["queries"]:
+        raise DataError(
+            "[evaluate] has nothing to measure: no query with a positive is in the test split; "
+            "raise [split] test, or remove [evaluate]."
+        )
 
 
 def training(recipe: Recipe) -> stages.TrainInputs | None:

@@ -229,7 +229,7 @@ class Evidence(Protocol):
         ...
 
     def positives(self, rows: Int64) -> Pairs[Int64]:
-        """Every known pair of the given rows: `a` holds item rows taken from `rows`, `b` item rows, sorted by (a, b)."""
+        """Every item that `label` calls alike with one of `rows` (`a`), as `b`, sorted by (a, b); masked ones have weight 0."""
         ...
 
     def label(self, a: Int64, b: Int64) -> tuple[NDArray[np.int8], Float32]:

@@ -12,12 +12,14 @@ from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
 from likewise.data.marks import read_marks
 from likewise.data.split import Division
+from likewise.data.table import Row, read_rows
 from likewise.encoders.cross import CrossEncoder, open_cross_encoder
 from likewise.encoders.options import TextEncoderOptions
 from likewise.encoders.text import TextEncoder
 from likewise.errors import DataError, RecipeError
 from likewise.mining import mine as stage
 from likewise.mining.options import CrossEncoderOptions, MineOptions
+from likewise.mining.suspicious import Suspicious
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.corpora import small_corpus
 from likewise.testing.cross import tiny_cross_encoder
@@ -141,6 +143,19 @@ def test_the_same_bytes_again_and_others_by_another_seed(world: World) -> None:
     for name in ("negatives.parquet", "suspicious.csv", "mining.json"):
         assert first.file(name).read_bytes() == again.file(name).read_bytes()
     assert rows_of(first) != rows_of(other)
+
+
+def test_every_suspicious_row_is_read_back_whatever_the_texts_hold(tmp_path: Path) -> None:
+    texts = ["a\rb", "c\nd", 'e,"f"', "  g ", "h\r\ni"]
+    corpus = small_corpus(tmp_path, [("query\rtoo", text) for text in texts])
+    rows = np.array([corpus.row_of(name) for name in corpus.ids if corpus.payload([corpus.row_of(name)])[0] in texts])
+    scores = np.linspace(1, 0.5, len(rows), dtype=np.float32)
+    anchor = np.zeros(len(rows), np.int64)
+    (tmp_path / "suspicious.csv").write_text(
+        Suspicious(anchor, rows, rows, scores, scores).as_csv(corpus), encoding="utf-8", newline=""
+    )
+    read = list(read_rows(tmp_path / "suspicious.csv", ("query", "negative", "positive")))
+    assert [row.cells for row in read if isinstance(row, Row)] == [("query\rtoo", text, text) for text in corpus.payload(rows)]
 
 
 def test_suspicious_candidates_can_be_read_marked_and_fed_back(world: World) -> None:

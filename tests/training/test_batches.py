@@ -194,6 +194,12 @@ def test_a_loss_over_listed_pairs_is_given_both_labels():
     assert entries == {(n, 10 + n): (n % 2, 1.0) for n in range(10)}
 
 
+def test_an_unknown_metric_is_refused_when_the_recipe_is_read():
+    for name in ("metric", "guard"):
+        with pytest.raises(ValueError, match='"ndgc@10" is not a metric'):
+            TrainOptions(**{name: "ndgc@10"})
+
+
 def test_contradicted_pairs_are_neither_trained_nor_drawn():
     # documents 2 and 3 are near-duplicates; query 0 is said to belong to one and not to the other
     rows = [(0, 2, 1, 1.0), (0, 3, 0, 1.0), (1, 4, 1, 1.0), (5, 6, 1, 1.0)]

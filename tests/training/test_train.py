@@ -23,7 +23,7 @@ from likewise.testing.artifacts import draft, publish
 from likewise.testing.corpora import small_corpus
 from likewise.testing.encoders import FakeEncoder, FakeEncoderOptions
 from likewise.training.options import TrainOptions
-from likewise.training.train import train
+from likewise.training.train import Material, batches_of, train
 from likewise.types import SplitName
 from likewise.vectors.extract import embed
 from likewise.vectors.options import EmbedOptions
@@ -58,19 +58,24 @@ def world_in(folder: Path, validation: int = 20, seed: int = 0) -> World:
         pairs.append((f"{asked} q{topic}", f"{told} d{topic}"))
     splits: list[SplitName | None] = ["validation" if topic < validation else "train" for topic in range(TOPICS)]
     corpus = small_corpus(folder, pairs, splits)
-    split = draft(folder, "split")
-    items = np.full(len(corpus), -1, dtype=np.int8)
-    items[corpus.pairs.a] = corpus.pair_splits
-    split.write_array("items.npy", items)
-    split.write_array("queries.npy", items)
-    split.write_array("pairs.npy", corpus.pair_splits)
     started = draft(folder, "fit")
     save_encoder(started, FakeEncoder(FakeEncoderOptions(dimension=24, buckets=2048)))
     start = publish(started)
     embedded = draft(folder, "embed")
     embed(embedded, EmbedOptions(), start, corpus)
     classes = np.arange(len(corpus), dtype=np.int64)
-    return World(corpus, Division(publish(split)), classes, start, Vectors(publish(embedded)))
+    return World(corpus, division_of(folder, corpus), classes, start, Vectors(publish(embedded)))
+
+
+def division_of(folder: Path, corpus: Corpus) -> Division:
+    """The splits that came with the pairs."""
+    split = draft(folder, "split")
+    items = np.full(len(corpus), -1, dtype=np.int8)
+    items[corpus.pairs.a] = corpus.pair_splits
+    split.write_array("items.npy", items)
+    split.write_array("queries.npy", items)
+    split.write_array("pairs.npy", corpus.pair_splits)
+    return Division(publish(split))
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +230,13 @@ def test_files_tell_no_time(world: World, tmp_path: Path) -> None:
     texts = [trained.file(name).read_text() for name in trained.manifest.files if name.endswith((".json", ".csv"))]
     assert not any("time" in text or str(tmp_path) in text for text in texts)
     assert json.loads(trained.file("chosen.json").read_text())["steps"] == 7
+
+
+def test_pairs_that_stand_in_no_batch_are_told(tmp_path: Path) -> None:
+    corpus = small_corpus(tmp_path, [("a", "x"), ("b", "y"), ("c", "y"), ("d", "y")], ["train"] * 4)
+    told: list[str] = []
+    target = draft(tmp_path, "train")
+    target.say = told.append  # type: ignore[method-assign]
+    material = Material(corpus, division_of(tmp_path, corpus), np.arange(len(corpus)), None, None)
+    assert batches_of(material, options(batch_size=2), target).left_out == 2
+    assert told == ["2 training pairs stand in no batch of the first epoch: each could only stand alone."]

@@ -56,7 +56,7 @@ class Suspicious:
         texts = corpus.payload(rows)
         place = {name: np.searchsorted(rows, getattr(self, name)).tolist() for name in ("anchor", "negative", "positive")}
         out = io.StringIO()
-        table = csv.writer(out, lineterminator="\n")
+        table = csv.writer(out, lineterminator="\r\n")  # cells that hold either are quoted
         table.writerow(COLUMNS)
         for number in range(len(self)):
             query, negative, positive = (place[name][number] for name in ("anchor", "negative", "positive"))

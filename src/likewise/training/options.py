@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from likewise.errors import RecipeError
+from likewise.evaluation.metrics import Metric
 from likewise.losses.options import LOSS_KINDS, InfoNCEOptions
 from likewise.options import Kinds, Options
 
@@ -51,9 +52,9 @@ class TrainOptions(Options):
     matryoshka: tuple[int, ...] = ()
     """Also train the first d numbers of each vector, for each d given."""
     negatives_per_pair: int | None = Field(None, ge=0)
-    """Mined negatives used per pair, drawn anew in each epoch; None uses all."""
+    """Mined and known negatives used per pair, drawn anew in each epoch; None uses all."""
     hard_positives: bool = True
-    """Put every other known positive of a batch's queries among the positives, not only the pair's own."""
+    """Train every known positive that a batch happens to hold, not only each pair's own; otherwise the others are masked."""
     eval_steps: int | None = Field(None, ge=1)
     """Measure on the validation split every so many optimiser steps; None does so at the end of each epoch."""
     save_steps: int | None = Field(None, ge=1)
@@ -77,6 +78,13 @@ class TrainOptions(Options):
         if isinstance(given, dict) and given.get("warmup_steps") not in (None, "none"):
             return {"warmup_ratio": 0.0, **given}
         return given
+
+    @field_validator("metric", "guard")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            Metric.parse(name)
+        return name
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -202,7 +202,14 @@ class Training:
         vectors = self.fresh.at(step, rows)
         tell = self.fresh.progress(f"queries mined after step {step}")
         negatives, _ = mine_negatives(
-            vectors, material.corpus, material.division, material.classes, mine, self.draft.seed, progress=tell
+            vectors,
+            material.corpus,
+            material.division,
+            material.classes,
+            mine,
+            self.draft.seed,
+            progress=tell,
+            say=self.draft.say,
         )
         self.draft.write_table(name, as_table(negatives))
         self.draft.say(f"Negatives were mined again with the weights of step {step}: {len(negatives):,}, in {name}.")
@@ -235,6 +242,8 @@ def batches_of(material: Material, options: TrainOptions, draft: Draft) -> PairB
     batches = PairBatches(chosen, material.classes, evidence, options, negatives=material.negatives, seed=draft.seed)
     if batches.contradicted:
         draft.say(f"{batches.contradicted:,} training pairs are left out: near-duplicates of them say the opposite.")
+    if batches.left_out:
+        draft.say(f"{batches.left_out:,} training pairs stand in no batch of the first epoch: each could only stand alone.")
     return batches
 
 
