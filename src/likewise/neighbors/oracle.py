@@ -18,11 +18,14 @@ CHUNK_BYTES = 1 << 26  # of one [chunk, N] matrix of float64
 def scores(queries: NDArray[np.floating], base: NDArray[np.floating], distance: Distance = "cosine") -> Float64:
     """All scores [Q, N] in float64, bigger is closer: cosines (0 for zero vectors), dot products or minus Euclidean distances."""
     q, b = queries.astype(np.float64), base.astype(np.float64)
+    if not len(q):
+        return np.empty((0, len(b)))
     if distance == "euclidean":
-        return -np.stack([np.sqrt(((b - query) ** 2).sum(axis=1)) for query in q]) if len(q) else np.empty((0, len(b)))
+        return -np.stack([np.sqrt(((b - query) ** 2).sum(axis=1)) for query in q])
     if distance == "cosine":
         q, b = _unit(q), _unit(b)
-    return q @ b.T
+    # Not q @ b.T: the last bits of a matrix product depend on a row's place, and equal items would not tie.
+    return np.stack([(b * query).sum(axis=1) for query in q])
 
 
 def nearest(
