@@ -3,7 +3,7 @@
 Both sides train all-MiniLM-L6-v2 on the same 80% of the train queries and are measured by the same few lines of numpy on
 vectors that `SentenceTransformer.encode` computes in float32, 256 tokens, over the full corpus. Ours chooses its checkpoint on
 the other 20%. What the model was not trained for (Python's docstrings) is measured before and after. The peer's results are
-kept in the scratch folder; `--ours` runs our side alone, `--set` changes its recipe.
+kept in `kept/`; `--ours` runs our side alone, `--set` changes its recipe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness import arguments, machine, result
-from text_quality_peer import DATA, SCRATCH, SciFact, measure, ndcg_at_10, peer, scifact, start, start_model
+from text_quality_peer import DATA, KEPT, SCRATCH, SciFact, measure, ndcg_at_10, peer, scifact, start, start_model
 
 GOAL = -0.005  # difference in nDCG@10
 DOCSTRINGS = 1500  # pairs of the data that neither side trained on
@@ -116,7 +116,7 @@ def main() -> None:
         if base is not None:
             zero_shot.append(docstrings(folder) - base)
             print(f"seed {seed}: docstrings {base:.4f} before, {zero_shot[-1]:+.4f} after", flush=True)
-        if given.ours and not (SCRATCH / f"peer-{seed}.json").exists():
+        if given.ours and not (KEPT / f"text_quality_peer_{seed}.json").exists():
             continue
         rival = peer(seed)
         print(f"seed {seed}: peer {np.mean(list(rival.values())):.4f}", flush=True)
