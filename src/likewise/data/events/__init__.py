@@ -1,0 +1,1 @@
+"""Collision events: reading, writing, cutting and generating them, and their true edges."""
