@@ -1,0 +1,1 @@
+"""The candidate graph of an event: built, written, read."""
