@@ -97,7 +97,7 @@ def ours(queries: list[str], documents: list[str], steps: int) -> float:
     from likewise.training.batches import PairBatches
     from likewise.training.loop import Machine, Plan, fit
     from likewise.training.options import TrainOptions
-    from likewise.training.presets import TextEmbedding
+    from likewise.training.text import TextEmbedding
     from likewise.types import Pairs
 
     class Clock(Callback):

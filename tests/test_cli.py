@@ -122,7 +122,7 @@ def test_nothing_is_trained_for_a_verdict_that_cannot_be(
         (["search", "x", "--where", "colour"], "is not COLUMN=VALUE"),
         (["search", "x", "--where", "colour=red"], "colour"),
         (["clean", "runs/none"], "There is no run runs/none"),
-        (["init", "tracks", "elsewhere"], "no recipe 'tracks'"),
+        (["init", "buildings", "elsewhere"], "no recipe 'buildings'"),
     ],
 )
 def test_the_users_mistakes_end_with_exit_2_and_one_sentence(

@@ -7,8 +7,9 @@ of their own, marked with `@shows`.
 import csv
 import json
 import random
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ import pytest
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.run import current
 from likewise.config import Recipe, validated
+from likewise.data.events.generate import generate
+from likewise.data.events.parquet import write_event
 from likewise.errors import LikewiseError
 from likewise.pipeline import run
 from likewise.reference import Section, keys, sections
+from small_events import GENERATOR
 
 SHOWN: set[str] = set()
 THINGS = ("planet", "river", "engine", "violin", "harbour", "orchard", "glacier", "lantern", "bridge", "falcon")
@@ -88,20 +92,20 @@ CHANGES: dict[str, Changes] = {
     "encoder(static).vocabulary": Changes("fit", 310),
     "encoder(static).seed": Changes("fit", 1),
     "embed.precision": Changes("embed", "bfloat16", base="text"),
-    "mine.preset": Changes("mine", "balanced", base="mined"),
-    "mine.model": Changes("mine", "FOLDER/model", base="mined"),
-    "mine.query_prompt": Changes("mine", "query: ", base="mined", given={"mine.model": "FOLDER/model"}),
-    "mine.document_prompt": Changes("mine", "passage: ", base="mined", given={"mine.model": "FOLDER/model"}),
-    "mine.num_negatives": Changes("mine", 4, base="mined"),
-    "mine.range_min": Changes("mine", 5, base="mined"),
-    "mine.range_max": Changes("mine", 3, base="mined"),
-    "mine.absolute_margin": Changes("mine", 0.3, base="mined"),
-    "mine.relative_margin": Changes("mine", 0.5, base="mined"),
-    "mine.min_score": Changes("mine", 0.6, base="mined"),
-    "mine.max_score": Changes("mine", 0.3, base="mined"),
-    "mine.sampling_strategy": Changes("mine", "random", base="mined"),
-    "mine.refresh_every": Changes("train", 1, base="mined"),
-    "mine.suspicious": Changes("mine", 1, base="mined"),
+    "mine(hard).preset": Changes("mine", "balanced", base="mined"),
+    "mine(hard).model": Changes("mine", "FOLDER/model", base="mined"),
+    "mine(hard).query_prompt": Changes("mine", "query: ", base="mined", given={"mine.model": "FOLDER/model"}),
+    "mine(hard).document_prompt": Changes("mine", "passage: ", base="mined", given={"mine.model": "FOLDER/model"}),
+    "mine(hard).num_negatives": Changes("mine", 4, base="mined"),
+    "mine(hard).range_min": Changes("mine", 5, base="mined"),
+    "mine(hard).range_max": Changes("mine", 3, base="mined"),
+    "mine(hard).absolute_margin": Changes("mine", 0.3, base="mined"),
+    "mine(hard).relative_margin": Changes("mine", 0.5, base="mined"),
+    "mine(hard).min_score": Changes("mine", 0.6, base="mined"),
+    "mine(hard).max_score": Changes("mine", 0.3, base="mined"),
+    "mine(hard).sampling_strategy": Changes("mine", "random", base="mined"),
+    "mine(hard).refresh_every": Changes("train", 1, base="mined"),
+    "mine(hard).suspicious": Changes("mine", 1, base="mined"),
     "mine.cross_encoder.model": Changes(
         "mine", "FOLDER/cross2", base="mined", given={"mine.cross_encoder": {"model": "FOLDER/cross"}}
     ),
@@ -131,15 +135,78 @@ CHANGES: dict[str, Changes] = {
     "train.loss(triplet).margin": Changes("train", 0.01, given={"train.loss": {"kind": "triplet"}}),
     "train.loss(triplet).distance": Changes("train", "euclidean", given={"train.loss": {"kind": "triplet"}}),
     "train.loss(triplet).hardest": Changes("train", True, given={"train.loss": {"kind": "triplet"}}),
+    "train.loss(triplet).negatives": Changes("train", "listed", base="mined", given={"train.loss": {"kind": "triplet"}}),
     "train.loss(cosine).margin": Changes("train", -0.5, base="mined", given={"train.loss": {"kind": "cosine"}}),
-    "evaluate.metric": Changes("evaluate", "mrr@10"),
-    "evaluate.others": Changes("evaluate", ["recall@5"]),
-    "evaluate.baselines": Changes("evaluate", ["bm25"]),
-    "evaluate.resamples": Changes("evaluate", 150, base="text", given={"evaluate.baselines": ["bm25"]}),
-    "evaluate.smallest_units": Changes("evaluate", 10_000),
+    "evaluate(retrieval).metric": Changes("evaluate", "mrr@10"),
+    "evaluate(retrieval).others": Changes("evaluate", ["recall@5"]),
+    "evaluate(retrieval).baselines": Changes("evaluate", ["bm25"]),
+    "evaluate(retrieval).resamples": Changes("evaluate", 150, base="text", given={"evaluate.baselines": ["bm25"]}),
+    "evaluate(retrieval).smallest_units": Changes("evaluate", 10_000),
     "result(index).type": Changes("index", "ivf"),
     "result(index).recall_target": Changes("index", 0.2, given={"result.type": "ivf", "result.recall_target": 1.0}),
     "result(index).held_out": Changes("index", 5, given={"result.type": "ivf"}),
+    "ingest(events).path": Changes("ingest", "FOLDER/events2", base="events"),
+    "ingest(events).prefix": Changes("ingest", "event000000001", base="events"),
+    "ingest(events).sample_size": Changes("ingest", 1, base="events"),
+    "ingest(events).edges": Changes("ingest", "all_pairs", base="events"),
+    "ingest(events).step": Changes("ingest", "layer", base="events"),
+    "ingest(events).cells": Changes("ingest", True, base="events"),
+    "ingest(events).weight_by": Changes("ingest", "pt", base="events"),
+    "ingest(events).largest_weight": Changes("ingest", 1.5, base="events", given={"ingest.weight_by": "pt"}),
+    "ingest(events).momentum_unit": Changes("ingest", "GeV", base="pyg", given={"ingest.step": "path"}),
+    "ingest(generated_events).events": Changes("ingest", 7, base="tracks"),
+    "ingest(generated_events).edges": Changes("ingest", "all_pairs", base="tracks"),
+    "ingest(generated_events).weight_by": Changes("ingest", "pt", base="tracks"),
+    "ingest(generated_events).largest_weight": Changes("ingest", 1.5, base="tracks", given={"ingest.weight_by": "pt"}),
+    "ingest.cuts.pt_signal_min": Changes("ingest", 0.8, base="tracks"),
+    "ingest.cuts.min_hits": Changes("ingest", 9, base="tracks"),
+    "ingest.cuts.primaries_only": Changes("ingest", True, base="tracks"),
+    "ingest.cuts.keep_noise": Changes("ingest", False, base="tracks"),
+    "ingest.cuts.pt_background_min": Changes("ingest", 0.3, base="tracks"),
+    "ingest.cuts.background_min_hits": Changes("ingest", 5, base="tracks"),
+    **{
+        f"ingest.generator.{key}": Changes("ingest", value, base="tracks")
+        for key, value in {
+            "particles": 50,
+            "wedge": 0.3,
+            "vertices": 5,
+            "beam_spot_width": 0.2,
+            "beam_spot_length": 10.0,
+            "pt_min": 0.4,
+            "pt_max": 2.0,
+            "pt_power": 1.5,
+            "eta_max": 2.0,
+            "secondaries": 0.5,
+            "noise": 0.3,
+            "efficiency": 0.7,
+            "field": 1.0,
+            "scattering": False,
+            "smearing": False,
+        }.items()
+    },
+    "encoder(hits).widths": Changes("fit", [12], base="tracks"),
+    "encoder(hits).dimension": Changes("fit", 3, base="tracks"),
+    "encoder(hits).unit_length": Changes("train", True, base="tracks"),
+    "encoder(hits).seed": Changes("fit", 1, base="tracks"),
+    "mine(step).regimes": Changes("train", ["rp"], base="tracks"),
+    "mine(step).queries": Changes("train", "all", base="tracks"),
+    "mine(step).points_per_batch": Changes("train", 20, base="tracks"),
+    "mine(step).search": Changes("train", "nearest", base="tracks"),
+    "mine(step).radius": Changes("train", 0.3, base="tracks"),
+    "mine(step).max_neighbors": Changes("train", 3, base="tracks"),
+    "mine(step).random_pairs": Changes("train", 1, base="tracks"),
+    "train.loss(hinge).margin": Changes("train", 0.4, base="tracks"),
+    "train.loss(hinge).positive_weight": Changes("train", 0.4, base="tracks"),
+    "train.loss(logistic).margin": Changes("train", 0.4, base="tracks", given={"train.loss": {"kind": "logistic"}}),
+    "train.loss(logistic).scale": Changes("train", 3.0, base="tracks", given={"train.loss": {"kind": "logistic"}}),
+    "train.loss(logistic).positive_weight": Changes("train", 0.4, base="tracks", given={"train.loss": {"kind": "logistic"}}),
+    "evaluate(graph).efficiency": Changes("evaluate", 0.8, base="tracks"),
+    "evaluate(graph).resamples": Changes("evaluate", 150, base="tracks", given={"ingest.events": 14}),
+    "evaluate(graph).smallest_units": Changes("evaluate", 40, base="tracks"),
+    "result(graph).radius": Changes("graph", 0.2, base="tracks"),
+    "result(graph).max_neighbors": Changes("graph", 3, base="tracks"),
+    "result(graph).flip": Changes("graph", True, base="tracks"),
+    "result(graph).tables": Changes("graph", True, base="tracks"),
 }
 
 
@@ -203,6 +270,19 @@ def write_beir(folder: Path, count: int) -> None:
         (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_events(place: Path) -> None:
+    """Events with cells, of which particles leave several hits on a layer; and one that torch_geometric wrote."""
+    for name, count in (("events", 2), ("events2", 1)):
+        (place / name).mkdir()
+        for number in range(count):
+            event = generate(GENERATOR, number, 0)
+            cells = np.stack([event.x % 1, event.y % 1], axis=1)
+            changed = replace(event, layer=event.layer // 4, cells=cells, cell_names=("cell_u", "cell_v"))
+            write_event(changed, place / name / f"{event.name}.parquet")
+    (place / "pyg").mkdir()
+    shutil.copy(Path(__file__).parent / "data" / "events" / "files" / "event000000007.pyg", place / "pyg")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from likewise.testing.cross import tiny_cross_encoder
@@ -223,6 +303,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sentences = [row[key] for row in rows for key in ("anchor", "positive")]
     tiny_text_model(place / "model", texts=sentences)
     tiny_text_model(place / "model2", seed=1, texts=sentences)
+    write_events(place)
     for name, seed in (("cross", 0), ("cross2", 1)):
         tiny_cross_encoder(place / name, sentences, seed=seed)
     return place
@@ -253,7 +334,28 @@ def base(name: str, folder: Path) -> dict[str, Any]:
         raw["train"] |= {"epochs": 1, "max_steps": 4, "learning_rate": 0.001}
     if name == "mined":
         raw["mine"] = {"num_negatives": 3, "range_max": 20}
+    if name in ("events", "pyg", "tracks"):
+        raw |= tracks(name, folder)
+        del raw["fingerprint"]
     return raw
+
+
+def tracks(name: str, folder: Path) -> dict[str, Any]:
+    """The sections of a recipe on events."""
+    generated = {"kind": "generated_events", "events": 6, "generator": GENERATOR.model_dump()}
+    ingest = generated if name == "tracks" else {"kind": "events", "path": f"{folder}/{name}"}
+    return {
+        "ingest": {**ingest, "cuts": {"pt_signal_min": 0.4}},
+        "split": {"validation": 0.2, "test": 0.3, "exact": True},
+        "encoder": {"kind": "hits", "widths": [16], "dimension": 4},
+        "mine": {"kind": "step", "points_per_batch": 100},
+        "train": {
+            "epochs": 2, "learning_rate": 0.01, "precision": "float32", "metric": "purity@0.9", "guard": "none",
+            "loss": {"kind": "hinge"},
+        },
+        "evaluate": {"kind": "graph", "resamples": 200},
+        "result": {"kind": "graph"},
+    }  # fmt: skip
 
 
 def with_values(raw: dict[str, Any], values: dict[str, Any], folder: Path) -> Recipe:
@@ -327,7 +429,7 @@ def test_largest_unit_refuses_a_unit_that_is_too_large(folder: Path) -> None:
         left_by("split", with_values(base("plain", folder), {"split.largest_unit": 0.001}, folder), folder)
 
 
-@shows("embed.device", "mine.device", "train.device")
+@shows("embed.device", "mine(hard).device", "train.device")
 @pytest.mark.parametrize(
     ("section", "stage", "of"), [("embed", "embed", "text"), ("mine", "mine", "mined"), ("train", "train", "plain")]
 )
@@ -422,7 +524,7 @@ def test_a_data_set_is_asked_for_by_its_configuration_and_kept_where_it_should(
     assert "'elsewhere'" in said
 
 
-@shows("mine.batch_size", "mine.cross_encoder.batch_size")
+@shows("mine(hard).batch_size", "mine.cross_encoder.batch_size")
 def test_mining_models_work_in_batches_as_large_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sentence_transformers
 
@@ -512,7 +614,7 @@ def test_tensorboard_is_written_when_asked(folder: Path) -> None:
     assert any("tfevents" in path.name for path in (folder / "run").rglob("*")), artifact.path
 
 
-@shows("evaluate.negligible")
+@shows("evaluate(retrieval).negligible", "evaluate(graph).negligible")
 def test_negligible_decides_whether_there_are_too_few_to_tell() -> None:
     from likewise.evaluation.verdict import Rules, judge
 
@@ -574,3 +676,33 @@ def test_marks_become_evidence(of: str, folder: Path, tmp_path: Path) -> None:
     before = left_by("ingest", with_values(raw, {}, folder), folder).json("counts.json")["positives"]
     after = left_by("ingest", with_values(raw, {"ingest.marks": str(tmp_path / "marked.csv")}, folder), folder)
     assert after.json("counts.json")["positives"] == before + 1
+
+
+@shows("ingest(events).on_bad")
+def test_an_event_that_cannot_be_read_stops_the_run_or_is_left_out(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "events", tmp_path / "events")
+    (tmp_path / "events" / "event000000001.parquet").write_bytes(b"PAR1 and nothing else")
+    raw = base("events", folder)
+    raw["ingest"]["path"] = str(tmp_path / "events")
+    with pytest.raises(LikewiseError, match="event000000001"):
+        left_by("ingest", with_values(raw, {}, folder), tmp_path)
+    rejected = left_by("ingest", with_values(raw, {"ingest.on_bad": "reject"}, folder), tmp_path)
+    assert rejected.json("counts.json")["rejected"] == 1
+
+
+@shows("train.shards_in_memory")
+def test_shards_that_are_not_held_are_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from likewise.vectors import shards
+
+    read: list[int] = []
+    inner = shards.load_shard
+    monkeypatch.setattr(
+        shards, "load_shard", lambda corpus, number, device: (read.append(number), inner(corpus, number, device))[1]
+    )
+
+    def reads(capacity: int) -> int:
+        read.clear()
+        left_by("train", with_values(base("tracks", folder), {"train.shards_in_memory": capacity}, folder), folder)
+        return len(read)
+
+    assert reads(1) > reads(31) == len(set(read))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from likewise.pipeline import run as run
     from likewise.searching import open_run as open_run
     from likewise.training.base import EmbeddingBase as EmbeddingBase
-    from likewise.training.presets import TextEmbedding as TextEmbedding
+    from likewise.training.text import TextEmbedding as TextEmbedding
     from likewise.types import Batch as Batch
     from likewise.types import Hits as Hits
     from likewise.types import Items as Items
@@ -56,7 +56,7 @@ _HOMES = {
     "likewise.pipeline": ("run",),
     "likewise.searching": ("open_run",),
     "likewise.training.base": ("EmbeddingBase",),
-    "likewise.training.presets": ("TextEmbedding",),
+    "likewise.training.text": ("TextEmbedding",),
     "likewise.types": ("Batch", "Hits", "Items", "LossResult", "Negatives", "Neighbors", "Pairs", "Verdict"),
     "likewise.vectors.cache": ("EmbeddingCache",),
     "likewise.vectors.extract": ("extract",),

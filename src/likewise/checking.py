@@ -195,11 +195,11 @@ class _Data:
             yield f"{share:.0%} of the items are near-duplicates of another: the data says less than its size suggests."
         if recipe.train is not None:
             yield from self._training_problems()
-        if recipe.evaluate is not None:
+        if recipe.retrieval is not None:
             yield from self._test_problems()
-        if recipe.mine is not None and recipe.mine.range_max > len(self.rows["document"]):
+        if recipe.hard is not None and recipe.hard.range_max > len(self.rows["document"]):
             yield (
-                f"[mine] range_max = {recipe.mine.range_max} is more than the {len(self.rows['document']):,} documents: "
+                f"[mine] range_max = {recipe.hard.range_max} is more than the {len(self.rows['document']):,} documents: "
                 "all of them are candidates."
             )
         yield from self._leaks()
@@ -222,7 +222,7 @@ class _Data:
             yield f"With only {few:,} validation queries the checkpoint is chosen by chance: raise [split] validation."
 
     def _test_problems(self) -> Iterator[str]:
-        evaluate = self.recipe.evaluate
+        evaluate = self.recipe.retrieval
         assert evaluate is not None
         found = self.queries("test")
         if found == 0:
@@ -291,7 +291,7 @@ class _Trial:
 
     def estimates(self) -> tuple[Estimate, ...]:
         """What every stage to come will need."""
-        mine = self.recipe.mine
+        mine = self.recipe.hard
         mining = None
         if mine is not None and mine.model is not None:
             named = TextEncoderOptions(model=mine.model, query_prompt=mine.query_prompt, document_prompt=mine.document_prompt)

@@ -31,6 +31,10 @@ Changes = Annotated[
 Folder = Annotated[Path | None, typer.Option("--folder", help="The run's folder; runs/NAME by default.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even what has not changed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DEMONSTRATIONS = {
+    "text": "Docstrings of the Python code on this machine: find a function's documentation by its first sentence.",
+    "tracks": "Generated collision events: which hits belong to one particle? One candidate graph per event.",
+}
 RunFolder = Annotated[Path | None, typer.Option("--run", help="A run's folder; by default the latest below runs/.")]
 
 
@@ -44,7 +48,7 @@ def _options(
 
 @application.command()
 def demo(
-    which: Annotated[Literal["text"], typer.Argument(help="Which demonstration.")] = "text",
+    which: Annotated[Literal["text", "tracks"], typer.Argument(help="Which demonstration.")] = "text",
     folder: Folder = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -54,9 +58,9 @@ def demo(
 
     recipe = packaged_recipe(f"demo_{which}")
     if not as_json:
-        _line("Docstrings of the Python code on this machine: find a function's documentation by its first sentence.")
+        _line(DEMONSTRATIONS[which])
     outcome = _run(recipe, folder, None, fresh, as_json)
-    if as_json or outcome.verdict is None:
+    if as_json or outcome.verdict is None or which != "text":
         return
     example = "Return the median of the values"
     _line(f'\nA search, as by: likewise search "{example}"\n')
@@ -66,7 +70,7 @@ def demo(
 
 @application.command()
 def init(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text or tracks.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
     old: Annotated[
         Path | None, typer.Option("--from", help="Another system's YAML configuration, translated key by key.")
@@ -96,13 +100,15 @@ def init(
 @application.command()
 def check(recipe: RecipePath, changes: Changes = [], folder: Folder = None, as_json: AsJson = False) -> None:  # noqa: B006  # typer's form
     """Read the data, count, name problems, and estimate time, memory and disk before hours of work."""
-    from likewise.checking import check as work
+    from likewise.checking import check as check_pairs
+    from likewise.checking_events import check_events
     from likewise.config import read_recipe
     from likewise.console import closing, reporter
 
     heard = reporter(as_json)
     with closing(heard):
-        found = work(read_recipe(recipe, changes), folder, heard)
+        asked = read_recipe(recipe, changes)
+        found = (check_events if asked.scope == "shard" else check_pairs)(asked, folder, heard)
     if as_json:
         _json(found.as_json())
         return
@@ -150,6 +156,7 @@ for _stage, _does in {
     "train": "Train",
     "evaluate": "Measure before and after",
     "index": "Build what is searched",
+    "graph": "Keep one candidate graph per event",
     "report": "Write the page",
 }.items():
     _stage_command(_stage, _does)

@@ -17,15 +17,19 @@ from pydantic import Field, ValidationError, model_validator
 from likewise.data.options import INGEST_KINDS, FingerprintOptions, SplitOptions
 from likewise.encoders.options import ENCODER_KINDS
 from likewise.errors import RecipeError
-from likewise.evaluation.options import EvaluateOptions
-from likewise.index.options import RESULT_KINDS
-from likewise.mining.options import MineOptions
+from likewise.evaluation.metric_names import check_metric
+from likewise.evaluation.options import EVALUATE_KINDS, EvaluateOptions
+from likewise.graphs.options import GraphResultOptions
+from likewise.index.options import IndexOptions, VectorsOptions
+from likewise.mining.options import MINE_KINDS, MineOptions
 from likewise.options import Kinds, Options, options_of
 from likewise.report.options import ReportOptions
 from likewise.training.options import TrainOptions
+from likewise.types import Scope
 from likewise.vectors.options import EmbedOptions
 
-RECIPES = ("text",)  # the recipes in the wheel that `init` offers
+RESULT_KINDS: dict[str, type[Options]] = {"index": IndexOptions, "vectors": VectorsOptions, "graph": GraphResultOptions}
+RECIPES = ("text", "tracks")  # the recipes in the wheel that `init` offers
 
 
 class Recipe(Options):
@@ -45,11 +49,11 @@ class Recipe(Options):
     """The model to start from."""
     embed: EmbedOptions = EmbedOptions()
     """How items become vectors."""
-    mine: MineOptions | None = None
+    mine: Annotated[Options, Kinds(MINE_KINDS, "mine", default="hard")] | None = None
     """Which negatives to learn from."""
     train: TrainOptions | None = None
     """How the encoder is trained."""
-    evaluate: EvaluateOptions | None = None
+    evaluate: Annotated[Options, Kinds(EVALUATE_KINDS, "evaluate", default="retrieval")] | None = None
     """How the trained model is measured against its start."""
     result: Annotated[Options, Kinds(RESULT_KINDS, "result")] | None = None
     """What is kept to be used."""
@@ -59,7 +63,7 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         needs = {
-            "split": ("fingerprint",),
+            "split": ("fingerprint",) if self.scope == "corpus" else (),
             "mine": ("split",),
             "train": ("split",),
             "evaluate": ("split",),
@@ -68,7 +72,40 @@ class Recipe(Options):
             for other in others:
                 if getattr(self, section) is not None and getattr(self, other) is None:
                     raise RecipeError(f"[{section}] needs [{other}]: add the section (it may be empty).")
+        self._check_scope()
         return self
+
+    @property
+    def scope(self) -> Scope:
+        """Whether the evidence of this data stays within a shard."""
+        return getattr(self.ingest, "scope", "corpus")
+
+    @property
+    def hard(self) -> MineOptions | None:
+        """[mine], where it looks for hard negatives in a corpus."""
+        return self.mine if isinstance(self.mine, MineOptions) else None
+
+    @property
+    def retrieval(self) -> EvaluateOptions | None:
+        """[evaluate], where it measures retrieval."""
+        return self.evaluate if isinstance(self.evaluate, EvaluateOptions) else None
+
+    def _check_scope(self) -> None:
+        """Events and pairs of a corpus are mined, measured and kept differently."""
+        kind = f'[ingest] kind = "{getattr(self.ingest, "kind", "")}"'
+        shard = self.scope == "shard"
+        if shard and self.fingerprint is not None:
+            raise RecipeError(f"{kind} has no near-duplicates to look for: remove [fingerprint].")
+        if shard and self.train is not None and self.mine is None:
+            raise RecipeError(f'{kind} is trained on pairs found in every step: add [mine] with kind = "step".')
+        if self.mine is not None and getattr(self.mine, "within_step", False) != shard:
+            raise RecipeError(f'{kind} is mined by [mine] kind = "{"step" if shard else "hard"}".')
+        if self.evaluate is not None and getattr(self.evaluate, "scope", self.scope) != self.scope:
+            raise RecipeError(f'{kind} is measured by [evaluate] kind = "{"graph" if shard else "retrieval"}".')
+        for name in (self.train.metric, self.train.guard) if self.train else ():
+            if name is not None and check_metric(name) != self.scope:
+                known = "purity@E, such as purity@0.98" if shard else "retrieval metrics, such as ndcg@10"
+                raise RecipeError(f'{kind} knows {known}, not [train] metric or guard "{name}".')
 
 
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:

@@ -105,7 +105,7 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
     inference = _memory(2 * model + BATCH_TOKENS * _widest(speed))
     yield Estimate("fit", _around(speed.fitting * work.items + model / 5e8), _memory(2 * model), Range(model, model))
     yield Estimate("embed", embedding, inference, Range(vectors, vectors))
-    if recipe.mine is not None:
+    if recipe.hard is not None:
         yield _mining(recipe, work, speed, mining)
     if recipe.train is not None:
         yield _training(recipe, recipe.train, work, speed)
@@ -115,10 +115,10 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
         seconds = STATIC_PAIR.times(taught).plus(STATIC_TEXT.times(2 * work.items)).plus(Range(0.5, 5.0))
         size = 4.0 * work.items * StaticEncoderOptions().dimension
         yield Estimate("baselines", seconds, _memory(3 * size), Range(size, size))
-    if recipe.evaluate is not None:
-        searches = 2 + len(recipe.evaluate.baselines)
+    if recipe.retrieval is not None:
+        searches = 2 + len(recipe.retrieval.baselines)
         seconds = _search(work.test_queries, work.documents, speed.dimension).times(searches)
-        words = Range(2e-5, 4e-4).times(work.documents) if "bm25" in recipe.evaluate.baselines else NOTHING
+        words = Range(2e-5, 4e-4).times(work.documents) if "bm25" in recipe.retrieval.baselines else NOTHING
         yield Estimate(
             "evaluate", seconds.plus(words).plus(Range(0.2, 3.0)), _memory(vectors), Range(1e4, 2e3 * work.test_queries + 1e5)
         )
@@ -128,18 +128,18 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
 
 
 def _mining(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Estimate:
-    assert recipe.mine is not None
+    assert recipe.hard is not None
     seconds = _search(work.train_queries, work.documents, mining.dimension)
     memory = 4.0 * work.items * mining.dimension
-    if recipe.mine.model is not None:
+    if recipe.hard.model is not None:
         tokens = work.train_queries * work.query_tokens + work.documents * work.document_tokens
         seconds = seconds.plus(_around(tokens * mining.forward))
         memory += 8.0 * mining.parameters
-    if recipe.mine.cross_encoder is not None:
-        pairs = work.train_queries * (recipe.mine.range_max - recipe.mine.range_min)
+    if recipe.hard.cross_encoder is not None:
+        pairs = work.train_queries * (recipe.hard.range_max - recipe.hard.range_min)
         tokens = pairs * (work.query_tokens + work.document_tokens)
         seconds = seconds.plus(Range(0.5, 5.0).times(tokens * speed.forward))  # of a size that is not known before it is opened
-    chosen = work.train_queries * recipe.mine.num_negatives
+    chosen = work.train_queries * recipe.hard.num_negatives
     return Estimate("mine", seconds.plus(Range(0.05, 0.5)), _memory(memory), Range(10.0 * chosen + 1e3, 30.0 * chosen + 1e6))
 
 
@@ -153,7 +153,7 @@ def _training(recipe: Recipe, options: TrainOptions, work: Work, speed: Speed) -
     again = 1.0 + (options.gradient_checkpointing + (options.gradient_cache is not None)) / 3  # a forward pass is a third
     seconds = _around(pairs * tokens * speed.training * again + steps * speed.step)
     evaluations = 1 + (steps // options.eval_steps if options.eval_steps else options.epochs)
-    refreshes = options.epochs // recipe.mine.refresh_every if recipe.mine and recipe.mine.refresh_every else 0
+    refreshes = options.epochs // recipe.hard.refresh_every if recipe.hard and recipe.hard.refresh_every else 0
     looked = work.validation_queries * work.query_tokens + work.documents * work.document_tokens
     seconds = seconds.plus(_around(evaluations * looked * speed.forward))
     seconds = seconds.plus(_search(work.validation_queries, work.documents, speed.dimension).times(evaluations))
@@ -169,7 +169,7 @@ def _training(recipe: Recipe, options: TrainOptions, work: Work, speed: Speed) -
 
 def _negatives(recipe: Recipe, options: TrainOptions) -> int:
     """Mined negatives of each pair."""
-    mined = recipe.mine.num_negatives if recipe.mine else 0
+    mined = recipe.hard.num_negatives if recipe.hard else 0
     return mined if options.negatives_per_pair is None else min(mined, options.negatives_per_pair)
 
 

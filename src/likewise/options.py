@@ -69,14 +69,18 @@ def options_of(kind: str, table: Mapping[str, type[Options]], section: str) -> t
 class Kinds:
     """Annotates a field that holds one of several kinds: `loss: Annotated[Options, Kinds(TABLE, "train.loss")]`."""
 
-    def __init__(self, table: Mapping[str, type[Options]], section: str) -> None:
+    def __init__(self, table: Mapping[str, type[Options]], section: str, default: str | None = None) -> None:
+        """`default`: the kind of a section that names none."""
         self.table = dict(table)
         self.section = section
+        self.default = default
 
     def parse(self, given: Any) -> Any:
         """The options of the kind that a table names; options pass as they are."""
         if isinstance(given, Options) or given is None:
             return given
+        if isinstance(given, dict) and self.default is not None:
+            given = {"kind": self.default, **given}
         if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
             names = ", ".join(sorted(self.table))
             raise RecipeError(f'[{self.section}] needs kind = "…": one of {names}, or "package.module:Class".')

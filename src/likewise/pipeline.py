@@ -15,9 +15,11 @@ from likewise.artifacts.files import replacing
 from likewise.artifacts.run import Run
 from likewise.config import Recipe, as_toml
 from likewise.errors import DataError
+from likewise.options import Options
 
 STAGES = (
-    "ingest", "fingerprint", "split", "fit", "embed", "mine", "train", "embed-after", "baselines", "evaluate", "index", "report",
+    "ingest", "fingerprint", "split", "fit", "embed", "mine", "train", "embed-after", "baselines", "evaluate", "index", "graph",
+    "report",
 )  # fmt: skip
 
 
@@ -43,26 +45,25 @@ def run(
         split = r.stage(stages.divide, recipe.split, items, looks, name="split")
         check_measurable(recipe, split)
         start = r.stage(stages.fit, recipe.encoder, items, split)
-        before = r.stage(stages.embed, recipe.embed, start, items)
-        mined = r.stage(stages.mine, recipe.mine, before, items, looks, split)
+        before = r.stage(stages.embed, embedding(recipe), start, items)
+        mined = r.stage(stages.mine, recipe.hard, before, items, looks, split)
         trained = r.stage(stages.train, training(recipe), start, before, items, looks, split, mined)
         if trained and trained.json("chosen.json")["chosen"] == "trained":
-            after = r.stage(stages.embed, recipe.embed, trained, items, name="embed-after")
+            after = r.stage(stages.embed, embedding(recipe), trained, items, name="embed-after")
         else:
             after = r.absent("embed-after", "the start is kept: its vectors are there", instead=before)
         rivals = r.stage(stages.baselines, static_baseline(recipe), items, looks, split)
-        r.stage(stages.evaluate, recipe.evaluate, before, after, items, looks, split, trained, rivals)
-        r.stage(stages.result, recipe.result, after, items, name="index")
+        measured = r.stage(stages.evaluate, recipe.evaluate, start, before, after, items, looks, split, trained, rivals)
+        r.stage(stages.result, recipe.result, trained or start, after, items, split, measured, name=result_stage(recipe))
         r.stage(stages.report, reporting(recipe, r), *r.finished.values())
     return finish(r)
 
 
 def check_measurable(recipe: Recipe, split: Artifact | None) -> None:
     """DataError before hours of training, where the verdict would have nothing to measure."""
-    if recipe.evaluate is not None and split is not None and not split.json("leakage.json")["test"]["queries"]:
+    if recipe.retrieval is not None and split is not None and not split.json("leakage.json")["test"]["units"]:
         raise DataError(
-            "[evaluate] has nothing to measure: no query with a positive is in the test split; "
-            "raise [split] test, or remove [evaluate]."
+            "[evaluate] has nothing to measure: nothing is in the test split; raise [split] test, or remove [evaluate]."
         )
 
 
@@ -71,9 +72,19 @@ def training(recipe: Recipe) -> stages.TrainInputs | None:
     return stages.TrainInputs(train=recipe.train, mine=recipe.mine, embed=recipe.embed) if recipe.train else None
 
 
+def embedding(recipe: Recipe) -> Options | None:
+    """How items become vectors that are kept; where evidence stays within shards they are computed when they are needed."""
+    return recipe.embed if recipe.scope == "corpus" else None
+
+
+def result_stage(recipe: Recipe) -> str:
+    """The folder of the result."""
+    return "graph" if getattr(recipe.result, "kind", "") == "graph" else "index"
+
+
 def static_baseline(recipe: Recipe) -> dict[str, list[str]] | None:
     """The baselines that need training: not where the run's own encoder is of that kind."""
-    wanted = recipe.evaluate is not None and "static" in recipe.evaluate.baselines and recipe.train is not None
+    wanted = recipe.retrieval is not None and "static" in recipe.retrieval.baselines and recipe.train is not None
     return {"names": ["static"]} if wanted and getattr(recipe.encoder, "kind", "") != "static" else None
 
 

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from likewise.artifacts.draft import Stop
+    from likewise.encoders.base import Encoder
+    from likewise.training.preset import Preset
 
-def _classes(looks: Artifact) -> NDArray[np.int64]:
+
+def _classes(looks: Artifact | None) -> NDArray[np.int64]:
+    assert looks is not None, "a recipe whose evidence may join shards has [fingerprint]"
     return cast("NDArray[np.int64]", looks.array("classes.npy"))
 
 
@@ -39,12 +44,17 @@ def fingerprint(draft: Draft, options: Any, items: Artifact) -> None:
 
 
 @versioned(1)
-def divide(draft: Draft, options: Any, items: Artifact, looks: Artifact) -> None:
+def divide(draft: Draft, options: Any, items: Artifact, looks: Artifact | None) -> None:
     """Items, pairs and near-duplicates → train, validation, test."""
-    from likewise.data import split as work
     from likewise.data.corpus import Corpus
+    from likewise.data.split import divide as divide_queries
+    from likewise.data.split_shards import divide_shards
 
-    work.divide(draft, options, Corpus(items), _classes(looks))
+    corpus = Corpus(items)
+    if corpus.scope == "shard":
+        divide_shards(draft, options, corpus)
+    else:
+        divide_queries(draft, options, corpus, _classes(looks))
 
 
 @versioned(1)
@@ -90,9 +100,9 @@ def train(
     draft: Draft,
     options: TrainInputs,
     start: Artifact,
-    before: Artifact,
+    before: Artifact | None,
     items: Artifact,
-    looks: Artifact,
+    looks: Artifact | None,
     split: Artifact,
     mined: Artifact | None,
 ) -> None:
@@ -100,20 +110,23 @@ def train(
     from likewise.data.corpus import Corpus
     from likewise.data.split import Division
     from likewise.training import train as work
-    from likewise.vectors.store import Vectors
 
-    work.train(
-        draft,
-        options.train,
-        start,
-        Vectors(before),
-        Corpus(items),
-        Division(split),
-        _classes(looks),
-        mined,
-        options.mine,
-        options.embed,
-    )
+    corpus, division = Corpus(items), Division(split)
+
+    def make(encoder: Encoder, stop: Stop) -> Preset:
+        if corpus.scope == "shard":
+            from likewise.training.tracks import TracksPreset
+
+            return TracksPreset(draft, options.train, encoder, corpus, division, options.mine)
+        from likewise.training.text import Material, TextPreset, read_negatives
+        from likewise.vectors.store import Vectors
+
+        assert before is not None, "a recipe whose evidence may join shards has [embed]"
+        negatives = read_negatives(mined) if mined else None
+        material = Material(corpus, division, _classes(looks), negatives, options.mine)
+        return TextPreset(draft, options.train, encoder, Vectors(before).array, material, options.embed, stop)
+
+    work.train(draft, options.train, start, make)
 
 
 @versioned(1)
@@ -130,33 +143,33 @@ def baselines(draft: Draft, options: dict[str, list[str]], items: Artifact, look
 def evaluate(
     draft: Draft,
     options: Any,
-    before: Artifact,
-    after: Artifact,
+    start: Artifact,
+    before: Artifact | None,
+    after: Artifact | None,
     items: Artifact,
-    looks: Artifact,
+    looks: Artifact | None,
     split: Artifact,
     trained: Artifact | None,
     rivals: Artifact | None,
 ) -> None:
-    """Vectors before and after → metrics and the verdict."""
+    """Before and after → metrics and the verdict."""
     from likewise.data.corpus import Corpus
     from likewise.data.split import Division
-    from likewise.evaluation import evaluate as work
+
+    corpus, division = Corpus(items), Division(split)
+    if options.scope == "shard":
+        from likewise.evaluation.graph_evaluate import evaluate_graphs
+
+        evaluate_graphs(draft, options, corpus, division, start, trained)
+        return
+    from likewise.evaluation.evaluate import evaluate as work
     from likewise.vectors.store import Vectors
 
+    assert before is not None, "a recipe that measures retrieval has [embed]"
+    assert after is not None, "a recipe that measures retrieval has [embed]"
     chosen: Literal["start", "trained"] = trained.json("chosen.json")["chosen"] if trained else "start"
-    work.evaluate(
-        draft,
-        options,
-        Corpus(items),
-        Division(split),
-        _classes(looks),
-        Vectors(before),
-        Vectors(after),
-        baselines=rivals,
-        chosen=chosen,
-        tried=trained is not None,
-    )
+    vectors = Vectors(before), Vectors(after)
+    work(draft, options, corpus, division, _classes(looks), *vectors, baselines=rivals, chosen=chosen, tried=trained is not None)
 
 
 class ReportInputs(Options):
@@ -182,9 +195,16 @@ def report(draft: Draft, options: ReportInputs, *finished: Artifact) -> None:
 
 
 @versioned(1)
-def result(draft: Draft, options: Any, vectors: Artifact, items: Artifact) -> None:
-    """What is kept to be used: an index, vectors, or a stranger's kind."""
-    from likewise.data.corpus import Corpus
-    from likewise.vectors.store import Vectors
+def result(
+    draft: Draft,
+    options: Any,
+    model: Artifact,
+    vectors: Artifact | None,
+    items: Artifact,
+    split: Artifact | None,
+    measured: Artifact | None,
+) -> None:
+    """What is kept to be used: an index, vectors, graphs, or a stranger's kind."""
+    from likewise.vectors.store import Made
 
-    load(options.implementation or options.kind)(draft, options, Corpus(items), Vectors(vectors))
+    load(options.implementation or options.kind)(draft, options, Made(items, model, vectors, split, measured))

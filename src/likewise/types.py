@@ -168,6 +168,8 @@ class Negatives:
 class Batch(Generic[A]):
     """One training batch, in item rows: `rows` [R] are embedded as queries, `columns` [C] as documents.
 
+    Without columns the rows are compared among themselves, and `pairs.b` indexes `rows`, too.
+
     `pairs.a` indexes `rows`, `pairs.b` indexes `columns`. What a loss does with a (row, column) that is not listed is its
     own: a listwise loss contrasts with it, a pairwise loss leaves it alone. A listed pair of weight 0 is masked in both.
     `number` counts batches from the start of training.
@@ -244,8 +246,12 @@ class Source(Protocol):
         """The names of the shards, in order, each a safe file name."""
         ...
 
-    def read(self, shard: str) -> Iterator[Items | Links | Reject | Tally]:
-        """The shard's items in slices, the evidence that comes with them, what could not be read, and counts of rows."""
+    def read(self, shard: str) -> Iterator[Items | Links | Pairs[Int64] | Reject | Tally]:
+        """The shard's items in slices, the evidence that comes with them, what could not be read, and counts of rows.
+
+        Evidence is `Links` by id where it may join items of several shards, `Pairs` by position among the shard's items where
+        it has scope "shard" (`IngestOptions.scope`).
+        """
         ...
 
 

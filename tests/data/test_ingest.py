@@ -20,7 +20,7 @@ from likewise.data import pairs as pairs_module
 from likewise.data.beir import BeirSource
 from likewise.data.corpus import Corpus
 from likewise.data.ingest import ingest
-from likewise.data.options import BeirOptions, IngestOptions, PairsOptions
+from likewise.data.options import BeirOptions, IngestOptions, PairsOptions, ReadingOptions
 from likewise.data.pairs import PairsSource, text_id
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
@@ -289,7 +289,7 @@ class Strange:
         return iter(self.pieces)
 
 
-class StrangeOptions(IngestOptions):
+class StrangeOptions(ReadingOptions):
     implementation: ClassVar[str] = "strange_source:Strange"
     kind: str = "strange_source:Strange"
 

@@ -16,6 +16,7 @@ from likewise.artifacts.run import current
 from likewise.config import Recipe, validated
 from likewise.pipeline import STAGES, run
 from likewise.testing.encoders import tiny_text_model
+from small_events import tiny_tracks
 
 WORDS = ("river", "stone", "maple", "lantern", "copper", "orbit", "velvet", "thunder", "meadow", "harbor", "cinder", "ember")
 PATIENCE_SECONDS = 120
@@ -23,7 +24,13 @@ COMPARED = [stage for stage in STAGES if stage != "report"]  # the page tells ti
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["likewise.pipeline", "likewise.training.train", "likewise.evaluation.evaluate", "likewise.report.page"]
+    [
+        "likewise.pipeline",
+        "likewise.training.train",
+        "likewise.evaluation.evaluate",
+        "likewise.evaluation.graph_evaluate",
+        "likewise.report.page",
+    ]
 )
 
 
@@ -73,12 +80,15 @@ def contents(folder: Path) -> dict[str, str | None]:
 
 def run_undisturbed(folder: Path, encoder: dict[str, object], baselines: list[str]) -> tuple[Recipe, Path]:
     write_pairs(folder / "pairs.tsv")
-    recipe = recipe_for(folder, encoder, baselines)
-    process = context.Process(target=attempt, args=(recipe, folder / "run"))
+    return undisturbed_run(recipe_for(folder, encoder, baselines), folder / "run")
+
+
+def undisturbed_run(recipe: Recipe, folder: Path) -> tuple[Recipe, Path]:
+    process = context.Process(target=attempt, args=(recipe, folder))
     process.start()
     process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0
-    return recipe, folder / "run"
+    return recipe, folder
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +112,9 @@ def seconds_of(folder: Path, stage: str) -> float:
 
 
 def has_started(folder: Path, stage: str, events_before: int) -> bool:
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[events_before:]
-    return any(json.loads(line).get("event") == "started" and json.loads(line)["stage"] == stage for line in lines)
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[events_before:]
+    events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one may be half-written
+    return any(event["event"] == "started" and event["stage"] == stage for event in events)
 
 
 def kill_within(stage: str, recipe: Recipe, whole: Path, folder: Path, seed: int) -> None:
@@ -135,21 +146,34 @@ def check_kill(stage: str, undisturbed: tuple[Recipe, Path], tmp_path: Path, see
     assert contents(tmp_path / "run") == contents(whole)
 
 
+@pytest.fixture(scope="module")
+def undisturbed_tracks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+    """Events instead of texts."""
+    folder = tmp_path_factory.mktemp("tracks")
+    recipe = tiny_tracks("killed", train={"epochs": 4, "save_steps": 3})
+    return undisturbed_run(recipe, folder / "run")
+
+
+TRACKS = ("ingest", "split", "fit", "train", "evaluate", "graph", "report")
+TEXTS = tuple(stage for stage in STAGES if stage != "graph")
+CASES = [(stage, "undisturbed_transformer" if stage == "baselines" else "undisturbed") for stage in TEXTS]
+CASES += [(stage, "undisturbed_tracks") for stage in TRACKS]
+
+
 @pytest.fixture
-def run_with(stage: str, request: pytest.FixtureRequest) -> tuple[Recipe, Path]:
-    """The undisturbed run that has this stage."""
-    name = "undisturbed_transformer" if stage == "baselines" else "undisturbed"
+def run_with(name: str, request: pytest.FixtureRequest) -> tuple[Recipe, Path]:
+    """The undisturbed run of this name."""
     found: tuple[Recipe, Path] = request.getfixturevalue(name)
     return found
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("stage", "name"), CASES)
 def test_a_kill_in_any_stage_changes_no_byte(stage: str, run_with: tuple[Recipe, Path], tmp_path: Path) -> None:
     check_kill(stage, run_with, tmp_path, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("stage", "name"), CASES)
 def test_ten_kills_in_any_stage_change_no_byte(stage: str, seed: int, run_with: tuple[Recipe, Path], tmp_path: Path) -> None:
     check_kill(stage, run_with, tmp_path, seed)

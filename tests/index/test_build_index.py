@@ -12,7 +12,7 @@ from likewise.index.faiss import FaissIndex
 from likewise.index.options import IndexOptions, VectorsOptions
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.corpora import small_corpus
-from likewise.vectors.store import Vectors
+from likewise.vectors.store import Made, Vectors
 
 
 @pytest.fixture
@@ -36,9 +36,14 @@ def vectors(tmp_path, corpus, rng):
     return Vectors(publish(embedded))
 
 
+def made(corpus, vectors):
+    items = corpus._artifact
+    return Made(items=items, model=items, vectors=vectors._artifact, split=None, measured=None)
+
+
 def built(tmp_path, options, corpus, vectors, seed=0):
     unfinished = draft(tmp_path, "index", seed)
-    build_index(unfinished, options, corpus, vectors)
+    build_index(unfinished, options, made(corpus, vectors))
     return publish(unfinished)
 
 
@@ -84,20 +89,20 @@ def test_a_killed_stage_ends_with_the_same_bytes(tmp_path, corpus, vectors):
     whole = built(tmp_path, IndexOptions(type="ivf"), corpus, vectors)
     interrupted = draft(tmp_path, "index")
     interrupted.write_text("index.faiss", "from an earlier attempt")
-    build_index(interrupted, IndexOptions(type="ivf"), corpus, vectors)
+    build_index(interrupted, IndexOptions(type="ivf"), made(corpus, vectors))
     assert publish(interrupted).content == whole.content
 
 
 def test_what_is_whole_is_not_built_again(tmp_path, corpus, vectors, monkeypatch):
     unfinished = draft(tmp_path, "index")
-    build_index(unfinished, IndexOptions(), corpus, vectors)
+    build_index(unfinished, IndexOptions(), made(corpus, vectors))
     monkeypatch.setattr(FaissIndex, "build", None)
-    build_index(unfinished, IndexOptions(), corpus, vectors)
+    build_index(unfinished, IndexOptions(), made(corpus, vectors))
 
 
 def test_keep_vectors(tmp_path, corpus, vectors):
     unfinished = draft(tmp_path, "vectors")
-    keep_vectors(unfinished, VectorsOptions(), corpus, vectors)
+    keep_vectors(unfinished, VectorsOptions(), made(corpus, vectors))
     artifact = publish(unfinished)
     rows = corpus.rows("document")
     assert json.loads(artifact.file("ids.json").read_text()) == [corpus.ids[row] for row in rows]
@@ -117,6 +122,6 @@ def test_an_index_says_what_it_is(tmp_path, corpus, vectors):
     said = []
     unfinished = draft(tmp_path, "index")
     unfinished._reporter = SimpleNamespace(said=lambda stage, sentence: said.append(sentence))
-    build_index(unfinished, IndexOptions(type="ivf", recall_target=0.5), corpus, vectors)
+    build_index(unfinished, IndexOptions(type="ivf", recall_target=0.5), made(corpus, vectors))
     assert "400 vectors in 10 lists" in said[0]
     assert "on 130 queries" in said[0]

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likewise.losses.options import TripletOptions
-from likewise.losses.triplet import Triplet, triplet
+from likewise.losses.triplet import Triplet, listed_triplet, triplet
 from likewise.options import build
 from likewise.testing.losses import check_loss, pairs_tensor
-from losses.references import triplet_reference, triplet_terms
+from losses.references import listed_triplet_reference, listed_triplet_terms, triplet_reference, triplet_terms
 
 KINDS = [(distance, hardest) for distance in ("cosine", "euclidean") for hardest in (False, True)]
 
@@ -20,6 +20,12 @@ KINDS = [(distance, hardest) for distance in ("cosine", "euclidean") for hardest
 def test_contract_and_brute_force(distance, hardest, margin):
     loss = Triplet(TripletOptions(margin=margin, distance=distance, hardest=hardest))
     check_loss(loss, partial(triplet_reference, margin=margin, distance=distance, hardest=hardest))
+
+
+@pytest.mark.parametrize(("distance", "hardest"), KINDS)
+def test_contract_and_brute_force_of_listed_negatives(distance, hardest):
+    loss = Triplet(TripletOptions(margin=0.5, distance=distance, hardest=hardest, negatives="listed"))
+    check_loss(loss, partial(listed_triplet_reference, margin=0.5, distance=distance, hardest=hardest))
 
 
 listings = st.lists(
@@ -37,6 +43,18 @@ def test_equals_brute_force_on_ragged_batches(pairs, seed, kind):
     )
     terms = triplet_terms(rows, columns, pairs, 0.3, *kind)
     assert float(result.loss) == pytest.approx(triplet_reference(rows, columns, pairs, 0.3, *kind), abs=1e-9)
+    assert result.active == pytest.approx(sum(t > 0 for _, t in terms) / len(terms) if terms else 0)
+
+
+@given(listings, st.integers(0, 2**16), st.sampled_from(KINDS))
+@settings(max_examples=100, deadline=None)
+def test_listed_negatives_equal_brute_force(pairs, seed, kind):
+    generator = np.random.default_rng(seed)
+    rows, columns = generator.normal(size=(4, 3)), generator.normal(size=(5, 3))
+    vectors = torch.from_numpy(rows), torch.from_numpy(columns)
+    result = listed_triplet(*vectors, pairs_tensor(pairs), margin=0.3, distance=kind[0], hardest=kind[1])
+    terms = listed_triplet_terms(rows, columns, pairs, 0.3, *kind)
+    assert float(result.loss) == pytest.approx(listed_triplet_reference(rows, columns, pairs, 0.3, *kind), abs=1e-9)
     assert result.active == pytest.approx(sum(t > 0 for _, t in terms) / len(terms) if terms else 0)
 
 

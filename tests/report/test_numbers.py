@@ -1,6 +1,6 @@
 import pytest
 
-from likewise.report.numbers import duration, shortened, size, value, words
+from likewise.report.numbers import amount, duration, shortened, size, value, words
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,11 @@ def test_texts_are_cut_after_a_word():
     assert shortened("one two three", 9) == "one two …"
     assert shortened("x" * 20, 10) == "x" * 10 + " …"
     assert words("near_duplicate") == "near duplicate"
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0.98, "0.980"), (0.00019, "0.00019"), (73.46, "73.5"), (1161.6, "1,162"), (0, "0.000"), (1, "1.000")],
+)
+def test_amounts(number, expected):
+    assert amount(number) == expected

@@ -19,7 +19,7 @@ from likewise.errors import RecipeError
 from likewise.testing.encoders import FakeEncoder, FakeEncoderOptions, tiny_text_model
 from likewise.training.base import EmbeddingBase
 from likewise.training.options import TrainOptions
-from likewise.training.presets import TextEmbedding
+from likewise.training.text import TextEmbedding
 from likewise.types import Batch, Int64, LossResult, Pairs, Prepared, Role
 from training.toys import ToyItems, diagonal, toy_loss
 

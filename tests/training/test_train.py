@@ -16,6 +16,7 @@ from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft, Silence, Stop
 from likewise.data.corpus import Corpus
 from likewise.data.split import Division
+from likewise.encoders.base import Encoder
 from likewise.encoders.fit import load_encoder, save_encoder
 from likewise.errors import DataError, Terminated
 from likewise.mining.options import MineOptions
@@ -23,7 +24,8 @@ from likewise.testing.artifacts import draft, publish
 from likewise.testing.corpora import small_corpus
 from likewise.testing.encoders import FakeEncoder, FakeEncoderOptions
 from likewise.training.options import TrainOptions
-from likewise.training.train import Material, batches_of, train
+from likewise.training.text import Material, TextPreset, batches_of
+from likewise.training.train import train
 from likewise.types import SplitName
 from likewise.vectors.extract import embed
 from likewise.vectors.options import EmbedOptions
@@ -43,8 +45,16 @@ class World:
     before: Vectors
 
     def train(self, target: Draft, options: TrainOptions, mine: MineOptions | None = None) -> Artifact:
-        train(target, options, self.start, self.before, self.corpus, self.division, self.classes, None, mine, EmbedOptions())
+        self.work(target, options, mine)
         return publish(target)
+
+    def work(self, target: Draft, options: TrainOptions, mine: MineOptions | None) -> None:
+        material = Material(self.corpus, self.division, self.classes, None, mine)
+
+        def make(encoder: Encoder, stop: Stop) -> TextPreset:
+            return TextPreset(target, options, encoder, self.before.array, material, EmbedOptions(), stop)
+
+        train(target, options, self.start, make)
 
 
 def world_in(folder: Path, validation: int = 20, seed: int = 0) -> World:
@@ -192,7 +202,7 @@ def train_until(world: World, target: Draft, given: TrainOptions, mine: MineOpti
     changed: Any = target
     changed.deferred_stop, changed._reporter = remembered, Impatient()
     try:
-        train(target, given, world.start, world.before, world.corpus, world.division, world.classes, None, mine, EmbedOptions())
+        world.work(target, given, mine)
     finally:
         changed.deferred_stop = deferred
 
@@ -235,8 +245,8 @@ def test_files_tell_no_time(world: World, tmp_path: Path) -> None:
 def test_pairs_that_stand_in_no_batch_are_told(tmp_path: Path) -> None:
     corpus = small_corpus(tmp_path, [("a", "x"), ("b", "y"), ("c", "y"), ("d", "y")], ["train"] * 4)
     told: list[str] = []
-    target = draft(tmp_path, "train")
-    target.say = told.append  # type: ignore[method-assign]
+    target: Any = draft(tmp_path, "train")
+    target.say = told.append
     material = Material(corpus, division_of(tmp_path, corpus), np.arange(len(corpus)), None, None)
     assert batches_of(material, options(batch_size=2), target).left_out == 2
     assert told == ["2 training pairs stand in no batch of the first epoch: each could only stand alone."]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Folder
-from likewise.types import ROLES, Int64, Items, Pairs, Role
+from likewise.types import ROLES, Float32, Int64, Items, Pairs, Role, Scope
 
-PAYLOAD = "text"  # the column of items-NNNNN.parquet that an encoder is given
+TEXT, FEATURES = "text", "features"
+PAYLOADS = (TEXT, FEATURES)  # the columns of items-NNNNN.parquet of which an encoder is given one
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,30 @@ class Shard:
         return self.stop - self.start
 
 
+@dataclass(frozen=True, slots=True)
+class WholeShard:
+    """All of one shard: the row of its first item, features [n, F], metadata columns [n], and pairs by position in the shard."""
+
+    name: str
+    start: int
+    features: Float32
+    columns: Mapping[str, NDArray[Any]]
+    pairs: Pairs[Int64]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
 class Corpus:
     """Items by row: ids, roles, payloads and metadata, and the pairs that came with them."""
 
     def __init__(self, artifact: Folder, *, budget: int = 512 << 20) -> None:
         """`budget`: bytes of decoded payload to keep at hand."""
+        counts = artifact.json("counts.json")
         self._artifact = artifact
         self._budget = budget
-        self.shards: tuple[Shard, ...] = _shards(artifact.json("counts.json"))
+        self.scope: Scope = counts.get("scope", "corpus")
+        self.shards: tuple[Shard, ...] = _shards(counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self._artifact, self._budget)
@@ -90,14 +107,25 @@ class Corpus:
         """The row of an id; KeyError if there is none."""
         return self._row_by_id[item]
 
-    def payload(self, rows: Sequence[int] | Int64) -> list[str]:
-        """The payloads of the given rows, in their order."""
-        column = self._parts.take(np.asarray(rows, dtype=np.int64), (PAYLOAD,))[PAYLOAD]
-        return [str(text) for text in column.to_pylist()]
+    def payload(self, rows: Sequence[int] | Int64) -> Any:
+        """The payloads of the given rows, in their order: a list of texts, or features [n, F] float32."""
+        column = self._parts.take(np.asarray(rows, dtype=np.int64), (self._payload,))[self._payload]
+        return _matrix(column) if self._payload == FEATURES else [str(text) for text in column.to_pylist()]
+
+    def shard(self, number: int) -> WholeShard:
+        """One shard whole, for corpora whose evidence stays within shards. Nothing of it is kept."""
+        table = self._artifact.table(items_file(number))
+        pairs = self._artifact.table(pairs_file(number))
+        a, b, label, weight = (pairs[name].to_numpy() for name in ("a", "b", "label", "weight"))
+        features = _matrix(table[FEATURES]) if len(table) else np.empty((0, 0), np.float32)
+        names = [name for name in table.column_names if name not in ("id", "shard", FEATURES)]
+        columns = {name: table[name].to_numpy() for name in names}
+        place = self.shards[number]
+        return WholeShard(place.name, place.start, features, columns, Pairs(a, b, label, weight))
 
     def metadata(self, rows: Sequence[int] | Int64) -> pa.Table:
         """Every column but the payload for the given rows, in their order; null where a shard lacks a column."""
-        names = tuple(name for name in self._parts.schema.names if name != PAYLOAD)
+        names = tuple(name for name in self._parts.schema.names if name not in PAYLOADS)
         return self._parts.take(np.asarray(rows, dtype=np.int64), names)
 
     def items(self, rows: Sequence[int] | Int64 | None = None, size: int = 8192) -> Iterator[Items]:
@@ -130,8 +158,25 @@ class Corpus:
         return self._artifact.file(items_file(number))
 
     @cached_property
+    def _payload(self) -> str:
+        return next(name for name in PAYLOADS if name in self._parts.schema.names)
+
+    @cached_property
     def _parts(self) -> _RowGroups:
         return _RowGroups([self._file(number) for number in range(len(self.shards))], self._budget)
+
+
+def _matrix(column: pa.ChunkedArray[Any]) -> Float32:
+    """Lists of one length as a matrix."""
+    lists = column.combine_chunks()
+    width = lists.type.list_size
+    matrix: Float32 = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return matrix
+
+
+def pairs_file(number: int) -> str:
+    """The file of a shard's pairs, where evidence stays within shards."""
+    return f"pairs-{number:05d}.parquet"
 
 
 def items_file(number: int) -> str:

@@ -46,7 +46,7 @@ class PairEvidence:
         self._classes = every if classes is None else np.unique(classes, return_inverse=True)[1].astype(np.int64)
         count = int(self._classes.max(initial=-1)) + 1
         a, b = self._classes[pairs.a], self._classes[pairs.b]
-        low, high, label, weight = _merged(
+        low, high, label, weight = merged_pairs(
             np.minimum(a, b), np.maximum(a, b), pairs.label == 1, pairs.weight.astype(np.float32), count
         )
         self._factor = count
@@ -192,10 +192,10 @@ class _Lists:
         return position, self.values[self.start[keys][position] + within]
 
 
-def _merged(
+def merged_pairs(
     low: Int64, high: Int64, alike: NDArray[np.bool_], weight: Float32, count: int
 ) -> tuple[Int64, Int64, NDArray[np.int8], Float32]:
-    """One entry per pair of classes, sorted; masked where the pairs between them disagree or one is masked."""
+    """One entry per pair of codes below `count`: low, high, label, weight; masked where they disagree or one is masked."""
     keys, entry = np.unique(low * count + high, return_inverse=True)
     low, high = np.divmod(keys, max(count, 1))
     any_alike, any_apart, any_masked = (np.zeros(len(keys), dtype=np.bool_) for _ in range(3))

@@ -21,8 +21,9 @@ from likewise.artifacts.draft import Draft
 from likewise.data import links as by_row
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
-from likewise.data.options import IngestOptions
+from likewise.data.options import IngestOptions, LinkedOptions
 from likewise.data.parts import Parts, reject_table
+from likewise.data.shards import ingest_shards
 from likewise.errors import DataError
 from likewise.options import build
 from likewise.types import SPLITS, Reject, Source
@@ -35,8 +36,11 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     DataError for a bad row under `on_bad = "stop"`, for an id that two different items share, and where no positive pair is left.
     """
     source: Source = build(options, seed=draft.seed)
+    if options.scope == "shard":
+        ingest_shards(draft, options, source)
+        return
     shards = source.shards()
-    parts = Parts(draft, stop=options.on_bad == "stop")
+    parts = Parts(draft, stop=options.stops_at_bad)
     for number, shard in enumerate(shards):
         if not parts.recall(number) and not parts.reuse(number, shard, source):
             parts.read(number, shard, source)
@@ -46,7 +50,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     links, rejects = _linked(parts)
     pairs = by_row.merge(links)
     repeated = len(links) - len(pairs)
-    if options.marks is not None:
+    if isinstance(options, LinkedOptions) and options.marks is not None:
         pairs = by_row.mark(pairs, read_marks(Path(options.marks), parts.items))
     _check(options, parts, pairs, rejects)
     draft.write_table("pairs.parquet", by_row.as_table(pairs))
@@ -96,6 +100,7 @@ def _named(options: IngestOptions) -> str:
 def _counts(parts: Parts, shards: Sequence[str], pairs: RowLinks, repeated: int, rejected: int) -> dict[str, Any]:
     positives = int((pairs.label == 1).sum())
     return {
+        "scope": "corpus",
         "rows": parts.rows,
         "accepted": parts.rows - rejected,
         "rejected": rejected,

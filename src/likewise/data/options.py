@@ -9,22 +9,45 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from likewise.data.events.options import CutOptions, GeneratorOptions
 from likewise.options import Options
+from likewise.types import Scope
 
 
 class IngestOptions(Options):
     """Where items and evidence come from."""
 
     needs_positives: ClassVar[bool] = True  # whether data without a single positive pair is an error
+    scope: ClassVar[Scope] = "corpus"  # whether evidence may join items of different shards
 
     kind: str
+
+    @property
+    def stops_at_bad(self) -> bool:
+        """Whether what cannot be read ends the run."""
+        return True
+
+
+class ReadingOptions(IngestOptions):
+    """Data that may be bad."""
+
     on_bad: Literal["stop", "reject"] = "stop"
-    """What a bad row does: "stop" ends the run, naming file, row, reason and remedy; "reject" writes it to rejects.parquet."""
+    """What a bad row (or event) does: "stop" ends the run and says what and why; "reject" writes it to rejects.parquet."""
+
+    @property
+    def stops_at_bad(self) -> bool:
+        """As `on_bad` says."""
+        return self.on_bad == "stop"
+
+
+class LinkedOptions(ReadingOptions):
+    """Data whose pairs may be marked by people."""
+
     marks: str | None = None
     """A suspicious.csv of an earlier run, its column `mark` filled in: "alike" makes a positive, "not" a known negative."""
 
 
-class PairsOptions(IngestOptions):
+class PairsOptions(LinkedOptions):
     """Pairs of texts in CSV, TSV, JSONL or Parquet files."""
 
     implementation: ClassVar[str] = "likewise.data.pairs:PairsSource"
@@ -49,7 +72,7 @@ class PairsOptions(IngestOptions):
     """Use this many rows, drawn with the recipe's seed (not the first ones)."""
 
 
-class BeirOptions(IngestOptions):
+class BeirOptions(LinkedOptions):
     """A BEIR folder: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, whose splits are kept."""
 
     implementation: ClassVar[str] = "likewise.data.beir:BeirSource"
@@ -62,7 +85,7 @@ class BeirOptions(IngestOptions):
     """Use this many queries, drawn with the recipe's seed; the corpus stays whole."""
 
 
-class HubOptions(IngestOptions):
+class HubOptions(LinkedOptions):
     """A Hugging Face data set by name (extra: hub)."""
 
     implementation: ClassVar[str] = "likewise.data.hub:HubSource"
@@ -89,7 +112,7 @@ class HubOptions(IngestOptions):
     """Where downloads are kept; None uses Hugging Face's own place."""
 
 
-class PythonDocsOptions(IngestOptions):
+class PythonDocsOptions(LinkedOptions):
     """First sentence of a docstring → signature and the rest, from Python code on this machine, read by `ast`, never imported."""
 
     implementation: ClassVar[str] = "likewise.data.python_docs:PythonDocsSource"
@@ -113,6 +136,54 @@ class PythonDocsOptions(IngestOptions):
         found = installed_distributions()
         read = sorted(f"{name} {found[name].version}" for name in found if named is None or name in named)
         return (*super().outside(), f"python {platform.python_version()}", *read)
+
+
+class HitsOptions(IngestOptions):
+    """What is learnt from the hits of collision events, wherever they come from."""
+
+    scope: ClassVar[Scope] = "shard"
+
+    edges: Literal["consecutive", "all_pairs"] = "consecutive"
+    """Which hits are alike: those that follow each other on a particle's path, or any two of one particle."""
+    cuts: CutOptions = CutOptions()
+    """Which true pairs are signal, and which hits are kept."""
+    weight_by: Literal["none", "pt"] = "none"
+    """What a true pair weighs: 1, or its particle's transverse momentum over that of the signal cut, from 1 up."""
+    largest_weight: float = Field(5.0, ge=1)
+    """With weight_by = "pt" no pair weighs more."""
+
+
+class EventsOptions(HitsOptions, ReadingOptions):
+    """Collision events in a folder: TrackML or ACTS CSV files (.gz too), Parquet, or PyG files."""
+
+    implementation: ClassVar[str] = "likewise.data.events.source:EventsSource"
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+
+    kind: Literal["events"] = "events"
+    path: str
+    """The folder. TrackML: NAME-hits.csv and its companions; ACTS: NAME-measurements.csv; Parquet: NAME.parquet; PyG: NAME.pt."""
+    prefix: str = ""
+    """Only events whose names begin with this, such as "geometric_"."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many events, drawn with the recipe's seed."""
+    step: Literal["path", "layer", "module"] = "module"
+    """Hits of a particle that are one step of its path: those at the same place of it, on one layer, or on one module."""
+    cells: bool = False
+    """Add what the sensor cells say of each hit to r, φ and z."""
+    momentum_unit: Literal["MeV", "GeV"] = "MeV"
+    """The unit of momenta in PyG files, which do not say it."""
+
+
+class GeneratedEventsOptions(HitsOptions):
+    """Generated events: helices in a solenoid, a detector of pixels, strips and discs, scattering, noise. For trying things."""
+
+    implementation: ClassVar[str] = "likewise.data.events.source:GeneratedEventsSource"
+
+    kind: Literal["generated_events"] = "generated_events"
+    events: int = Field(20, ge=1)
+    """How many events are generated."""
+    generator: GeneratorOptions = GeneratorOptions(wedge=0.0625)
+    """What they are like; one sixteenth of the azimuth unless told otherwise."""
 
 
 def installed_distributions() -> dict[str, metadata.Distribution]:
@@ -156,4 +227,6 @@ INGEST_KINDS: dict[str, type[Options]] = {
     "beir": BeirOptions,
     "hub": HubOptions,
     "python_docs": PythonDocsOptions,
+    "events": EventsOptions,
+    "generated_events": GeneratedEventsOptions,
 }

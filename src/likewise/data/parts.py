@@ -7,7 +7,6 @@ the items: when a file is added or changed, the shards of the others are taken o
 from __future__ import annotations
 
 import hashlib
-import shutil
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,15 +18,16 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import PAYLOAD, items_file
+from likewise.data.corpus import TEXT, items_file
+from likewise.data.earlier import earlier_number, take_over
 from likewise.data.links import LINKS
 from likewise.errors import DataError
-from likewise.types import FileSource, Items, Links, Reject, Source, Tally
+from likewise.types import Items, Links, Reject, Source, Tally
 
 _TEXT = pa.string()
 _REJECT_COLUMNS: dict[str, pa.DataType] = {"file": _TEXT, "row": pa.int64(), "reason": _TEXT, "remedy": _TEXT}
 REJECTS = pa.schema(_REJECT_COLUMNS)
-ITEMS = pa.schema({"id": _TEXT, PAYLOAD: _TEXT, "role": _TEXT, "shard": _TEXT})  # of a shard without items
+ITEMS = pa.schema({"id": _TEXT, TEXT: _TEXT, "role": _TEXT, "shard": _TEXT})  # of a shard without items
 GROUP_ROWS = 2048  # rows decoded at once by a reader that asks for a few: about 2 MB of abstracts
 
 
@@ -52,8 +52,8 @@ class Parts:
         if not self._draft.has(items_file(number)):
             return False
         with pq.ParquetFile(self._draft.file(items_file(number))) as file:
-            for batch in file.iter_batches(columns=["id", PAYLOAD, "role"]):
-                ids, payload, roles = (batch.column(name).to_pylist() for name in ("id", PAYLOAD, "role"))
+            for batch in file.iter_batches(columns=["id", TEXT, "role"]):
+                ids, payload, roles = (batch.column(name).to_pylist() for name in ("id", TEXT, "role"))
                 for name, value, role in zip(ids, payload, roles, strict=True):
                     self._note(str(name), _digest(value), str(role))
             self.sizes.append(file.metadata.num_rows)
@@ -62,19 +62,12 @@ class Parts:
 
     def reuse(self, number: int, shard: str, source: Source) -> bool:
         """Take over a shard whose files did not change since an earlier run read it; False where it must be read."""
-        earlier = self._draft.earlier
-        files = source.files(shard) if isinstance(source, FileSource) and earlier is not None else ()
-        names = [entry["name"] for entry in earlier.json("counts.json")["shards"]] if earlier is not None else []
-        old = names.index(shard) if shard in names else None
+        old, earlier = earlier_number(self._draft, source, shard), self._draft.earlier
         self._as_before = self._as_before and old == number
-        if earlier is None or old is None or not files or not all(earlier.saw(file) for file in files):
-            self._as_before = False
+        if old is None or earlier is None or not (self._as_before or self._stands_alone(earlier, old)):
             return False
-        if not self._as_before and not self._stands_alone(earlier, old):
-            return False
-        for kind in ("tally", "links", "rejects", "items"):  # the items last: they say that all are whole
-            with self._draft.write(part_file(kind, number)) as temporary:
-                shutil.copyfile(earlier.file(part_file(kind, old)), temporary)
+        kinds = ("tally", "links", "rejects", "items")  # the items last: they say that all are whole
+        take_over(self._draft, {part_file(kind, number): part_file(kind, old) for kind in kinds})
         self.reused += 1
         return self.recall(number)
 
@@ -127,8 +120,7 @@ class Parts:
 
     def refuse(self, reject: Reject) -> None:
         """Stop at a bad row, if that was asked for."""
-        if self._stop:
-            raise DataError(f'{str(reject).removesuffix(".")}, or set on_bad = "reject" in [ingest] to go on without it.')
+        refuse(reject, stop=self._stop)
 
     def links(self) -> Iterator[pa.Table]:
         """The links of every shard, in the order of reading."""
@@ -170,6 +162,12 @@ class Parts:
         self.roles["queries" if role == "query" else "documents"] += 1
 
 
+def refuse(reject: Reject, *, stop: bool) -> None:
+    """DataError for what could not be read, if that is to end the run."""
+    if stop:
+        raise DataError(f'{str(reject).removesuffix(".")}, or set on_bad = "reject" in [ingest] to go on without it.')
+
+
 def part_file(kind: str, number: int) -> str:
     """The file of a shard's items, links, rejects or tally."""
     return items_file(number) if kind == "items" else f"parts/{kind}-{number:05d}.{'json' if kind == 'tally' else 'parquet'}"
@@ -208,7 +206,7 @@ def _item_table(items: Items, places: Sequence[int], columns: Mapping[str, Seque
 
     table = {
         "id": pa.array(chosen(items.ids), pa.string()),
-        PAYLOAD: pa.array([items.payload[place] for place in places], pa.string()),
+        TEXT: pa.array([items.payload[place] for place in places], pa.string()),
         "role": pa.array(chosen(columns["role"]), pa.string()),
         "shard": pa.array([items.shard] * len(places), pa.string()),
     }

@@ -9,8 +9,9 @@ Shapes: N items, P pairs, Q queries, U units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -34,12 +35,30 @@ EXAMPLES = 20  # leaks that are shown
 
 
 class Division:
-    """What the stage decided: `items` [N] int8, the split of each query (-1 for documents); `pairs` [P] int8 (-1: dropped)."""
+    """What the stage decided: `items` [N] int8, the split of each query (-1 for documents); `pairs` [P] int8 (-1: dropped).
+
+    Where evidence stays within shards, items have the split of their shard, and pairs are not counted.
+    """
 
     def __init__(self, artifact: Folder) -> None:
-        self.items: Int8 = np.array(artifact.array("items.npy"), dtype=np.int8)
-        self.pairs: Int8 = np.array(artifact.array("pairs.npy"), dtype=np.int8)
-        self._asked: Int8 = np.array(artifact.array("queries.npy"), dtype=np.int8)
+        self._artifact = artifact
+        self.items: Int8 = self._codes("items.npy")
+
+    @cached_property
+    def pairs(self) -> Int8:
+        """[P] int8: the split of each pair, -1 for those dropped."""
+        return self._codes("pairs.npy")
+
+    @cached_property
+    def _asked(self) -> Int8:
+        return self._codes("queries.npy")
+
+    def _codes(self, name: str) -> Int8:
+        return np.array(self._artifact.array(name), dtype=np.int8)
+
+    def shards(self, split: SplitName) -> Int64:
+        """The numbers of a split's shards, ascending, where whole shards are divided."""
+        return np.flatnonzero(self._codes("shards.npy") == SPLITS.index(split)).astype(np.int64)
 
     def queries(self, split: SplitName) -> Int64:
         """The query rows of a split that have a positive there, ascending."""
@@ -89,7 +108,7 @@ def divide(draft: Draft, options: SplitOptions, corpus: Corpus, classes: Int64) 
         candidates = units.only(items[units.rows] == TRAIN)
         _check_largest(options, corpus, candidates)
         items[candidates.rows] = assign(candidates, shares, exact=options.exact)[candidates.unit]
-        _check_filled(options, items, shares, len(candidates.keys))
+        check_filled(options, items, shares, len(candidates.keys), "query")
     pairs, leaks = _without_leaks(corpus, classes, items, given)
     draft.write_array("items.npy", items)
     draft.write_array("pairs.npy", pairs)
@@ -124,7 +143,7 @@ def units_of(corpus: Corpus, classes: Int64) -> Units:
     # A unit is called by its first query, in the order of ingest: data that is added later does not change that.
     _, first, unit = np.unique(root, return_index=True, return_inverse=True)
     keys = tuple(names[place] or corpus.ids[rows[place]] for place in first.tolist())
-    return Units(rows, unit.astype(np.int64), keys, np.array([_place(key) for key in keys], dtype=np.float64))
+    return Units(rows, unit.astype(np.int64), keys, unit_places(keys))
 
 
 def assign(units: Units, shares: Mapping[int, float], *, exact: bool) -> Int8:
@@ -165,9 +184,10 @@ def _unit_names(corpus: Corpus, rows: Int64) -> list[str | None]:
     return [None if name is None else str(name) for name in metadata[UNIT].to_pylist()]
 
 
-def _place(key: str) -> float:
-    """Where in [0, 1) a key falls: the same on every machine, for every seed."""
-    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=7).digest(), "big") / 2**56
+def unit_places(keys: Sequence[str]) -> Float64:
+    """Where in [0, 1) each key falls [U]: the same on every machine, for every seed."""
+    digests = [blake2b(key.encode("utf-8", "surrogatepass"), digest_size=7).digest() for key in keys]
+    return np.array([int.from_bytes(digest, "big") / 2**56 for digest in digests], dtype=np.float64)
 
 
 def _given(corpus: Corpus) -> Int8:
@@ -229,16 +249,17 @@ def _shown(corpus: Corpus, rows: Int64) -> str:
     return ", ".join(repr(corpus.ids[row]) for row in rows[:3].tolist()) + more
 
 
-def _check_filled(options: SplitOptions, items: Int8, shares: Mapping[int, float], units: int) -> None:
-    """DataError if a split that is taken, or what it is taken from, has no query."""
+def check_filled(options: SplitOptions, splits: Int8, shares: Mapping[int, float], units: int, noun: str) -> None:
+    """DataError if a split that is taken, or what it is taken from, has no query or shard (`noun`)."""
+    hint = " (queries that share a positive or a near-duplicate are one unit)" if noun == "query" else ""
     for number in (*shares, TRAIN):
-        if not (items == number).any():
-            wanted = ", ".join(f"{SPLITS[taken]} = {share:g}" for taken, share in shares.items())
+        if not (splits == number).any():
+            wanted = ", ".join(f"{SPLITS[taken]} = {share:g}" for taken, share in shares.items()) or "no share"
             remedy = "lower the shares" if number == TRAIN else f"raise {SPLITS[number]}"
             exact = "" if options.exact else ", set exact = true"
             raise DataError(
-                f"[split] {wanted} leaves no query for {SPLITS[number]}: there are {units:,} units to divide (queries that share"
-                f" a positive or a near-duplicate are one unit); {remedy}{exact}, or bring more data."
+                f"[split] {wanted} leaves no {noun} for {SPLITS[number]}: there are {units:,} units to divide{hint}; "
+                f"{remedy}{exact}, or bring more data."
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -46,4 +46,20 @@ class StaticEncoderOptions(Options):
     """Of the random directions that token embeddings begin with (scaled by inverse document frequency)."""
 
 
-ENCODER_KINDS: dict[str, type[Options]] = {"text": TextEncoderOptions, "static": StaticEncoderOptions}
+class HitEncoderOptions(Options):
+    """A perceptron over rows of numbers, such as the hits of a detector: Linear → LayerNorm → Tanh blocks, scaled features."""
+
+    implementation: ClassVar[str] = "likewise.encoders.hits:HitEncoder"
+
+    kind: Literal["hits"] = "hits"
+    widths: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=1)
+    """Width of each hidden layer; None is four of 1024 where there is a CUDA GPU, four of 256 elsewhere."""
+    dimension: int = Field(8, ge=1)
+    """The length of a vector."""
+    unit_length: bool = False
+    """Whether vectors are scaled to length 1 (a margin is then at most 2)."""
+    seed: int = 0
+    """Of the weights it begins with."""
+
+
+ENCODER_KINDS: dict[str, type[Options]] = {"text": TextEncoderOptions, "static": StaticEncoderOptions, "hits": HitEncoderOptions}

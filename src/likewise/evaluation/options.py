@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from likewise.evaluation.metrics import Metric
 from likewise.options import Options
+from likewise.types import Scope
 
 
 class EvaluateOptions(Options):
-    """How the trained model is measured against the one it started from, on the test split."""
+    """Retrieval: how the trained model is measured against the one it started from, on the test split."""
 
+    scope: ClassVar[Scope] = "corpus"
+
+    kind: Literal["retrieval"] = "retrieval"
     metric: str = "ndcg@10"
     """What the verdict is about: ndcg@K, recall@K, mrr@K, map@K, map (the whole ranking) or map@r (K = the query's positives)."""
     others: tuple[str, ...] = ("recall@1", "recall@10", "recall@100", "mrr@10", "map@100")
@@ -32,3 +36,22 @@ class EvaluateOptions(Options):
         for name in [names] if isinstance(names, str) else names:
             Metric.parse(name)
         return names
+
+
+class GraphEvaluateOptions(Options):
+    """Candidate graphs: how pure they are at a given efficiency, with the start, the trained model and raw features."""
+
+    scope: ClassVar[Scope] = "shard"
+
+    kind: Literal["graph"] = "graph"
+    efficiency: float = Field(0.98, gt=0, le=1)
+    """The share of signal edges that a graph must hold; the radius is solved for it, of each model by itself."""
+    resamples: int = Field(10_000, ge=100)
+    """Bootstrap resamples of the events."""
+    smallest_units: int = Field(5, ge=2)
+    """With fewer test events the verdict is "too few to tell"."""
+    negligible: float = Field(0.01, gt=0)
+    """The smallest difference of purity that matters."""
+
+
+EVALUATE_KINDS: dict[str, type[Options]] = {"retrieval": EvaluateOptions, "graph": GraphEvaluateOptions}

@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import PAYLOAD, Corpus
+from likewise.data.corpus import TEXT, Corpus
 from likewise.index.faiss import Description, FaissIndex
 from likewise.index.options import IndexOptions, VectorsOptions
 from likewise.types import Float32, Int64
-from likewise.vectors.store import Vectors
+from likewise.vectors.store import Made, Vectors
 
 FEWEST_QUERIES = 100  # with fewer real queries a recall is too coarse to tune by, and documents stand in
 
 
-def build_index(draft: Draft, options: IndexOptions, corpus: Corpus, vectors: Vectors) -> None:
+def build_index(draft: Draft, options: IndexOptions, made: Made) -> None:
     """Write index.faiss, ids.parquet and index.json (see `index.faiss`) of the corpus's documents, tuned with its queries."""
     if draft.has("index.json"):  # written last
         return
+    corpus, vectors = _opened(made)
     rows = corpus.rows("document")
     queries = _real_queries(corpus, vectors, options.held_out, draft.seed)
     index = FaissIndex.build(
@@ -36,13 +37,19 @@ def build_index(draft: Draft, options: IndexOptions, corpus: Corpus, vectors: Ve
     draft.say(_described(index.description))
 
 
-def keep_vectors(draft: Draft, options: VectorsOptions, corpus: Corpus, vectors: Vectors) -> None:
+def keep_vectors(draft: Draft, options: VectorsOptions, made: Made) -> None:
     """Write embeddings.npy float32 [n, D] and ids.json of the corpus's documents."""
+    corpus, vectors = _opened(made)
     rows = corpus.rows("document")
     if not draft.has("embeddings.npy"):
         draft.write_array("embeddings.npy", _at(vectors.array, rows))
     if not draft.has("ids.json"):
         draft.write_text("ids.json", json.dumps([corpus.ids[row] for row in rows], ensure_ascii=False) + "\n")
+
+
+def _opened(made: Made) -> tuple[Corpus, Vectors]:
+    assert made.vectors is not None, "a recipe whose evidence may join shards has [embed]"
+    return Corpus(made.items), Vectors(made.vectors)
 
 
 def _real_queries(corpus: Corpus, vectors: Vectors, most: int, seed: int) -> Float32 | None:
@@ -58,7 +65,7 @@ def _table(corpus: Corpus, rows: Int64) -> pa.Table:
     """Ids, metadata and texts; the role is left out, they are all documents."""
     table = corpus.metadata(rows)
     table = table.drop_columns([name for name in ("role",) if name in table.column_names])
-    return table.append_column(PAYLOAD, pa.array(corpus.payload(rows)))
+    return table.append_column(TEXT, pa.array(corpus.payload(rows)))
 
 
 def _at(array: Float32, rows: Int64) -> Float32:

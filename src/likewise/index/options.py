@@ -29,6 +29,3 @@ class VectorsOptions(Options):
     implementation: ClassVar[str] = "likewise.index.build:keep_vectors"
 
     kind: Literal["vectors"] = "vectors"
-
-
-RESULT_KINDS: dict[str, type[Options]] = {"index": IndexOptions, "vectors": VectorsOptions}

@@ -33,6 +33,8 @@ class TripletOptions(Options):
     """1 − cosine, or Euclidean distance."""
     hardest: bool = False
     """Use only the hardest negative of each positive instead of all."""
+    negatives: Literal["batch", "listed"] = "batch"
+    """Which columns are a row's negatives: all of the batch that are not alike, or those listed as not alike (tracks)."""
 
 
 class CosineOptions(Options):
@@ -45,4 +47,36 @@ class CosineOptions(Options):
     """Pairs that are not alike cost nothing below this cosine."""
 
 
-LOSS_KINDS: dict[str, type[Options]] = {"infonce": InfoNCEOptions, "triplet": TripletOptions, "cosine": CosineOptions}
+class HingeOptions(Options):
+    """Squared hinge on Euclidean distance d of listed pairs: d² for alike, max(0, margin − d)² for not alike."""
+
+    implementation: ClassVar[str] = "likewise.losses.hinge:Hinge"
+
+    kind: Literal["hinge"] = "hinge"
+    margin: float = Field(1.0, gt=0)
+    """Pairs that are not alike cost nothing beyond this distance."""
+    positive_weight: float = Field(1.0, gt=0)
+    """What the mean over pairs alike counts against the mean over the others."""
+
+
+class LogisticOptions(Options):
+    """Cross-entropy on Euclidean distance d of listed pairs: the probability of alike is σ(scale · (margin − d))."""
+
+    implementation: ClassVar[str] = "likewise.losses.logistic:Logistic"
+
+    kind: Literal["logistic"] = "logistic"
+    margin: float = Field(1.0, gt=0)
+    """The distance at which alike and not alike are equally likely."""
+    scale: float = Field(10.0, gt=0)
+    """How fast the one gives way to the other, in units of 1/distance."""
+    positive_weight: float = Field(1.0, gt=0)
+    """What the mean over pairs alike counts against the mean over the others."""
+
+
+LOSS_KINDS: dict[str, type[Options]] = {
+    "infonce": InfoNCEOptions,
+    "triplet": TripletOptions,
+    "cosine": CosineOptions,
+    "hinge": HingeOptions,
+    "logistic": LogisticOptions,
+}

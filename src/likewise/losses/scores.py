@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from likewise.types import Pairs
+from likewise.types import LossResult, Pairs
 
 
 @contextmanager
@@ -47,3 +47,22 @@ def weighted_mean(terms: Tensor, weights: Tensor, *vectors: Tensor) -> Tensor:
         return torch.stack([vector.sum() for vector in vectors]).sum() * 0
     weights = weights.to(terms.dtype)
     return (terms * weights).sum() / weights.sum()
+
+
+def distances(rows: Tensor, columns: Tensor, pairs: Pairs[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Euclidean distance [P], whether alike [P], and weight [P] of the listed pairs that are not masked.
+
+    The gradient of a distance of 0 is 0.
+    """
+    listed = pairs.weight > 0
+    apart = torch.linalg.vector_norm(rows[pairs.a[listed]] - columns[pairs.b[listed]], dim=-1)
+    return apart, pairs.label[listed] == 1, pairs.weight[listed]
+
+
+def balanced(terms: Tensor, alike: Tensor, weight: Tensor, positive_weight: float, rows: Tensor, columns: Tensor) -> LossResult:
+    """The mean of the terms [P] of pairs not alike, plus `positive_weight` times that of pairs alike."""
+    positive = weighted_mean(terms[alike], weight[alike], rows, columns)
+    negative = weighted_mean(terms[~alike], weight[~alike], rows, columns)
+    active = float((terms > 0).float().mean()) if len(terms) else 0.0
+    parts = {"positive": float(positive.detach()), "negative": float(negative.detach())}
+    return LossResult(negative + positive_weight * positive, active, parts)

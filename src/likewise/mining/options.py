@@ -29,7 +29,9 @@ class MineOptions(Options):
     """Which documents to learn to push away from a query. Score, filter, choose: three steps, each reported."""
 
     paths: ClassVar[tuple[str, ...]] = ("model",)
+    within_step: ClassVar[bool] = False
 
+    kind: Literal["hard"] = "hard"
     preset: Literal["fast", "balanced", "high"] | None = None
     """Values for keys not given: "fast" 1 negative among the nearest 32, "balanced" 3 among 100 with a relative margin of 5%,
     "high" 7 among 200 with the same margin, mined again each epoch."""
@@ -100,3 +102,28 @@ class MineOptions(Options):
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise RecipeError(f"[mine] {key} has no effect without model: name a mining model, or remove {key}.")
         return self
+
+
+class StepMineOptions(Options):
+    """Pairs found anew in every training step, by the weights of that step: for evidence that stays within a shard."""
+
+    within_step: ClassVar[bool] = True
+
+    kind: Literal["step"] = "step"
+    regimes: tuple[Literal["hnm", "rp"], ...] = Field(("hnm", "rp"), min_length=1)
+    """"hnm": what stands near each query, the hard negatives; "rp": random pairs, which hold the rest apart. They combine."""
+    queries: Literal["signal", "noise", "all"] = "signal"
+    """Whose surroundings are searched: hits on signal edges, these and noise, or every hit."""
+    points_per_batch: int | None = Field(4096, ge=1)
+    """So many queries, drawn in each step; None takes all."""
+    search: Literal["radius", "nearest"] = "radius"
+    """Candidates are the points within `radius`, or the `max_neighbors` nearest however far."""
+    radius: float = Field(1.0, gt=0)
+    """Euclidean, in the space of the vectors; the loss's margin is a good choice."""
+    max_neighbors: int = Field(50, ge=1)
+    """The most candidates of a query, the nearest first."""
+    random_pairs: int = Field(5, ge=1)
+    """Random points paired with each query by "rp"."""
+
+
+MINE_KINDS: dict[str, type[Options]] = {"hard": MineOptions, "step": StepMineOptions}

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from likewise.data.corpus import PAYLOAD
+from likewise.data.corpus import TEXT
 from likewise.errors import UserError
 from likewise.index.export import export_faiss, export_vectors
 from likewise.index.faiss import FaissIndex
@@ -115,7 +115,7 @@ def _items(run: FinishedRun, rows: Int64) -> pa.Table:
     table = run.corpus.metadata(rows)
     if VECTOR in table.column_names:
         raise UserError(f'The data has a column "{VECTOR}" of its own, which the export would write twice; rename it.')
-    return table.add_column(1, PAYLOAD, pa.array(run.corpus.payload(rows), pa.string()))
+    return table.add_column(1, TEXT, pa.array(run.corpus.payload(rows), pa.string()))
 
 
 def _as_text(vectors: Float32) -> list[str]:

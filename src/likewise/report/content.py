@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from likewise.evaluation.digits import decimals_of_change
+from likewise.report.graph_content import Graphs
 from likewise.types import Float64, Int64
 
 Tone = Literal["good", "bad", "neutral", "unsure"]
@@ -23,6 +25,7 @@ class Rival:
     """A baseline beside the model handed over: `difference` is the model's minus the baseline's."""
 
     name: str
+    color: str
     value: float
     difference: float
     low: float
@@ -53,10 +56,10 @@ class Headline:
     high: float
     unit: str
     units: int
-    queries: int
     wins: int
     losses: int
     chosen: str
+    held_out: bool
     sentence: str
     rivals: Sequence[Rival]
     parts: Sequence[Part]
@@ -65,6 +68,16 @@ class Headline:
     def compared(self) -> bool:
         """Whether there is a trained model beside the start."""
         return self.chosen == "trained"
+
+    @property
+    def places(self) -> int:
+        """Decimals that the difference needs."""
+        return decimals_of_change(self.before, self.after, self.difference)
+
+    @property
+    def sure(self) -> bool:
+        """Whether there is an interval: a single unit has none."""
+        return self.units > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +178,15 @@ class SuspiciousNegative:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The loss by step, the validation metric by step, and what was chosen."""
+    """The loss by step, the validation metric by step, and what was chosen: on which split, against which items."""
 
     steps: Int64
     losses: Float64
     evaluated: Int64
     metric: str
+    title: str
+    chosen_on: str
+    measured_on: str
     validation: Float64
     start: float | None
     chosen_step: int | None
@@ -230,7 +246,9 @@ class Content:
     examples: Examples | None
     suspicious: Sequence[SuspiciousNegative]
     suspicious_total: int
+    graphs: Graphs | None
     data: Sequence[Facts]
+    events: Table | None
     stages: Sequence[Stage]
     recipe: Sequence[Section]
     versions: Sequence[tuple[str, str]]

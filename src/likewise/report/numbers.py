@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from likewise.evaluation.digits import plain
+
 
 def duration(seconds: float) -> str:
     """A time with the precision that matters at its size."""
@@ -28,6 +30,11 @@ def size(count: float) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit in ("B", "kB") or value >= 100 else f"{value:.1f} {unit}"
+
+
+def amount(number: float) -> str:
+    """A share with the decimals that it needs; what is larger than any share with about three digits."""
+    return plain(number) if number <= 1 else f"{number:,.1f}" if number < 100 else f"{number:,.0f}"
 
 
 def value(thing: Any) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
-from likewise.evaluation.verdict import signed
+from likewise.evaluation.digits import plain, signed
 from likewise.figures.plots import (
     Difference,
     Scores,
@@ -23,11 +23,11 @@ from likewise.figures.plots import (
 )
 from likewise.figures.style import svg
 from likewise.report.content import Content, Headline
+from likewise.report.graph_figures import graph_figures
+from likewise.report.names import SYSTEMS
 from likewise.report.numbers import duration, size
 from likewise.report.options import ReportOptions
 from likewise.report.reading import read_content
-
-KINDS = {"BM25": "bm25", "static": "static"}  # a rival's colour
 
 
 def report(
@@ -51,8 +51,8 @@ def render(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "duration": duration, "size": size}
-    return environment.get_template("page.html").render(page=content, figures=_figures(content))
+    environment.filters |= {"plain": plain, "signed": signed, "duration": duration, "size": size}
+    return environment.get_template("page.html").render(page=content, figures=_figures(content), names=SYSTEMS)
 
 
 def _figures(content: Content) -> dict[str, Markup]:
@@ -60,7 +60,7 @@ def _figures(content: Content) -> dict[str, Markup]:
     found: dict[str, str] = {}
     headline, training = content.headline, content.training
     metric = headline.metric if headline else ""
-    if headline and (headline.compared or headline.rivals):
+    if headline and headline.sure and (headline.compared or headline.rivals):
         found["verdict"] = svg(verdict_intervals(_differences(headline), metric), f"Differences of {metric} with 95% intervals")
     if content.curves:
         curves = recall_curves({curve.name: curve.values for curve in content.curves})
@@ -77,6 +77,8 @@ def _figures(content: Content) -> dict[str, Markup]:
         found["validation"] = svg(curve, f"{training.metric} on the validation split by step")
     if content.examples:
         found["gains"] = svg(gains_and_losses(content.examples.changes, metric), f"Change of {metric} of every query")
+    if content.graphs:
+        found |= graph_figures(content.graphs)
     return {name: Markup(text) for name, text in found.items()}  # our own SVG, its texts escaped by matplotlib
 
 
@@ -85,5 +87,5 @@ def _differences(headline: Headline) -> list[Difference]:
     start = [Difference("start", "trained", headline.difference, headline.low, headline.high)] if headline.compared else []
     return [
         *start,
-        *(Difference(rival.name, KINDS[rival.name], rival.difference, rival.low, rival.high) for rival in headline.rivals),
+        *(Difference(rival.name, rival.color, rival.difference, rival.low, rival.high) for rival in headline.rivals),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from likewise.artifacts.artifact import Artifact
 from likewise.data.corpus import Corpus
 from likewise.evaluation.evaluate import LABELS
-from likewise.evaluation.metrics import label
 from likewise.report.content import (
     TONES,
     Content,
     Curve,
     Example,
     Examples,
-    Facts,
     Headline,
     Measures,
     OtherMetric,
@@ -34,28 +32,17 @@ from likewise.report.content import (
     Similarities,
     Stage,
     SuspiciousNegative,
-    Table,
     Training,
 )
-from likewise.report.numbers import shortened, value, words
+from likewise.report.event_facts import event_facts, event_table, has_events, without_validation
+from likewise.report.facts import Finished, facts, file_of, stage_facts
+from likewise.report.graph_reading import read_graphs
+from likewise.report.names import COLORS, SYSTEMS, metric_label
+from likewise.report.numbers import shortened
 from likewise.report.options import ReportOptions
 
-Finished = Mapping[str, Artifact]
-
-ROWS = 10  # of a table that is a sample of a longer one
 SUSPICIOUS = 12  # a page of reading
 SHOWN_RESULTS = 5  # results of a query, before and after side by side
-SYSTEMS = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static"}
-COUNTS = {
-    "ingest": ("counts.json", "What was read"),
-    "fingerprint": ("counts.json", "Near-duplicates"),
-    "split": ("leakage.json", "Split and leakage"),
-    "mine": ("mining.json", "Negatives mined"),
-}
-FIRST = (  # files keep their keys in the order of the alphabet; people read these first
-    "rows", "accepted", "rejected", "items", "queries", "documents", "anchors", "pairs", "positives", "negatives",
-    "units", "train", "validation", "test", "candidates", "removed", "passed", "chosen",
-)  # fmt: skip
 
 
 def read_content(
@@ -75,28 +62,26 @@ def read_content(
         examples=_examples(finished, options.examples),
         suspicious=suspicious,
         suspicious_total=total,
-        data=tuple(_data(finished)),
+        graphs=read_graphs(finished),
+        data=tuple(event_facts(finished) if has_events(finished) else stage_facts(finished)),
+        events=event_table(finished),
         stages=_stages(stages),
         recipe=_recipe(recipe),
         versions=_versions(finished),
     )
 
 
-def _file(finished: Finished, stage: str, name: str) -> Artifact | None:
-    """The stage's artifact, if it ran and left this file."""
-    artifact = finished.get(stage)
-    return artifact if artifact is not None and artifact.has(name) else None
-
-
 def _headline(finished: Finished) -> Headline | None:
-    artifact = _file(finished, "evaluate", "verdict.json")
+    artifact = file_of(finished, "evaluate", "verdict.json")
     if artifact is None:
         return None
     verdict = artifact.json("verdict.json")
     low, high = verdict["interval_95"]
+    told = verdict["sentence"].removeprefix(f"{verdict['verdict']}: ")  # the word stands above it, large
     rivals = [
         Rival(
             name=SYSTEMS.get(name, name),
+            color=COLORS.get(name, "static"),
             value=rival["value"],
             difference=rival["difference"],
             low=rival["interval_95"][0],
@@ -109,11 +94,11 @@ def _headline(finished: Finished) -> Headline | None:
     return Headline(
         word=verdict["verdict"],
         tone=TONES[verdict["verdict"]],
-        metric=label(verdict["metric"]),
+        metric=metric_label(verdict["metric"]),
         low=low,
         high=high,
-        queries=verdict.get("queries", verdict["units"]),
-        sentence=verdict["sentence"].removeprefix(f"{verdict['verdict']}: "),  # the word stands above it, large
+        held_out=verdict.get("held_out", True),
+        sentence=_capital(told) if has_events(finished) else told,
         rivals=rivals,
         parts=[Part(TONES[part["verdict"]], _capital(part["sentence"])) for part in verdict["parts"]],
         **{name: verdict[name] for name in ("before", "after", "difference", "unit", "units", "wins", "losses", "chosen")},
@@ -125,7 +110,7 @@ def _capital(sentence: str) -> str:
 
 
 def _measures(finished: Finished) -> Measures | None:
-    artifact = _file(finished, "evaluate", "systems.json")
+    artifact = file_of(finished, "evaluate", "systems.json")
     if artifact is None:
         return None
     found = artifact.json("systems.json")
@@ -193,7 +178,7 @@ def _system_names(finished: Finished) -> dict[str, str]:
 
 
 def _curves(finished: Finished) -> tuple[Curve, ...]:
-    artifact = _file(finished, "evaluate", "curves.parquet")
+    artifact = file_of(finished, "evaluate", "curves.parquet")
     if artifact is None:
         return ()
     table = artifact.table("curves.parquet")
@@ -202,7 +187,7 @@ def _curves(finished: Finished) -> tuple[Curve, ...]:
 
 
 def _similarities(finished: Finished) -> tuple[Similarities, ...]:
-    artifact = _file(finished, "evaluate", "scores.parquet")
+    artifact = file_of(finished, "evaluate", "scores.parquet")
     if artifact is None:
         return ()
     table = artifact.table("scores.parquet")
@@ -218,7 +203,7 @@ def _similarities(finished: Finished) -> tuple[Similarities, ...]:
 
 
 def _training(finished: Finished) -> Training | None:
-    artifact = _file(finished, "train", "chosen.json")
+    artifact = file_of(finished, "train", "chosen.json")
     if artifact is None:
         return None
     chosen = artifact.json("chosen.json")
@@ -238,12 +223,15 @@ def _training(finished: Finished) -> Training | None:
         steps=np.array(steps, dtype=np.int64),
         losses=np.array(losses, dtype=np.float64),
         evaluated=np.array(evaluated, dtype=np.int64),
-        metric=label(metric),
+        metric=metric_label(metric),
+        title=_capital(metric_label(metric)) if has_events(finished) else metric_label(metric),
+        chosen_on="the events it was trained on" if without_validation(finished) else "the validation split",
+        measured_on="over all hits of its events" if has_events(finished) else "over the full corpus",
         validation=np.array(validation, dtype=np.float64),
         start=start,
         chosen_step=chosen.get("step"),
         chosen=str(chosen["chosen"]),
-        facts=_facts("What was chosen", chosen),
+        facts=facts("What was chosen", chosen),
     )
 
 
@@ -261,7 +249,7 @@ def _csv(artifact: Artifact, name: str) -> list[dict[str, str]]:
 
 
 def _examples(finished: Finished, most: int) -> Examples | None:
-    artifact = _file(finished, "evaluate", "queries.parquet")
+    artifact = file_of(finished, "evaluate", "queries.parquet")
     if artifact is None or "ingest" not in finished or finished["evaluate"].json("systems.json")["chosen"] == "start":
         return None
     metric = artifact.json("verdict.json")["metric"]
@@ -303,7 +291,7 @@ def _answers(results: pa.Table, corpus: Corpus) -> dict[tuple[int, str], list[Re
 
 
 def _suspicious(finished: Finished) -> tuple[tuple[SuspiciousNegative, ...], int]:
-    artifact = _file(finished, "mine", "suspicious.csv")
+    artifact = file_of(finished, "mine", "suspicious.csv")
     if artifact is None:
         return (), 0
     rows = _csv(artifact, "suspicious.csv")
@@ -318,52 +306,6 @@ def _suspicious(finished: Finished) -> tuple[tuple[SuspiciousNegative, ...], int
         for row in rows[:SUSPICIOUS]
     )
     return shown, len(rows)
-
-
-def _data(finished: Finished) -> Iterator[Facts]:
-    """What each stage before training counted."""
-    for stage, (name, title) in COUNTS.items():
-        artifact = _file(finished, stage, name)
-        if artifact is None:
-            continue
-        facts = _facts(title, artifact.json(name), leave=("shards",))
-        rejects = _rejects(artifact)
-        tables = (*facts.tables, ("Rejected", rejects)) if rejects else facts.tables
-        yield Facts(facts.title, facts.numbers, tables)
-
-
-def _rejects(artifact: Artifact) -> Table | None:
-    if not artifact.has("rejects.parquet"):
-        return None
-    table = artifact.table("rejects.parquet")
-    return _table(table.slice(0, ROWS).to_pylist(), len(table)) if len(table) else None
-
-
-def _facts(title: str, thing: Mapping[str, Any], leave: Sequence[str] = ()) -> Facts:
-    """A JSON object as named numbers (nested ones named by their path) and tables (lists of objects)."""
-    numbers: list[tuple[str, str]] = []
-    tables: list[tuple[str, Table]] = []
-
-    def walk(prefix: str, part: Mapping[str, Any]) -> None:
-        for key, item in sorted(part.items(), key=lambda entry: FIRST.index(entry[0]) if entry[0] in FIRST else len(FIRST)):
-            name = f"{prefix} {words(str(key))}".strip()
-            if key in leave:
-                continue
-            if isinstance(item, Mapping):
-                walk(f"{name}:" if not prefix else name, item)
-            elif isinstance(item, list) and item and all(isinstance(line, Mapping) for line in item):
-                tables.append((name, _table(item[:ROWS], len(item))))
-            else:
-                numbers.append((name, value(item)))
-
-    walk("", thing)
-    return Facts(title, tuple(numbers), tuple(tables))
-
-
-def _table(rows: Sequence[Mapping[str, Any]], total: int) -> Table:
-    columns = tuple(dict.fromkeys(key for row in rows for key in row))
-    shown = tuple(tuple(shortened(value(row.get(column)), 160) for column in columns) for row in rows)
-    return Table(tuple(words(column) for column in columns), shown, total)
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:

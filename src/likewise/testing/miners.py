@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,11 +33,18 @@ class KnownPairs:
         return Pairs(a, b, *self.label(a, b))
 
 
-def check_miner(make: Callable[[], Miner], *, items: int = 60, dimension: int = 8, seed: int = 0) -> None:
+def check_miner(
+    make: Callable[[], Miner],
+    *,
+    distance: Literal["cosine", "euclidean"] = "cosine",
+    items: int = 60,
+    dimension: int = 8,
+    seed: int = 0,
+) -> None:
     """Hold a miner to the contract; AssertionError says what is broken.
 
     `make` builds it afresh, the same every time. It is given vectors [items, dimension] with duplicates among them, anchors
-    with many, few and no positives, and evidence that it must respect.
+    with many, few and no positives, and evidence that it must respect. Scores are cosines, or minus Euclidean distances.
     """
     vectors, anchors, evidence = _problem(items, dimension, seed)
     before = vectors.copy()
@@ -47,7 +54,7 @@ def check_miner(make: Callable[[], Miner], *, items: int = 60, dimension: int = 
     assert len(found), "the miner found no negative among items of which most are not known to be alike"
     _check_form(found, items)
     _check_truth(found, anchors, evidence)
-    _check_scores(found, vectors)
+    _check_scores(found, vectors, distance)
     _check_same(found, make().propose(vectors, anchors, evidence, seed), "the same seed gave other negatives")
     _check_same(found, make().propose(vectors, anchors[::-1].copy(), evidence, seed), "the order of the anchors matters")
     nothing = make().propose(vectors, anchors[:0], evidence, seed)
@@ -84,10 +91,14 @@ def _check_truth(found: Negatives, anchors: Int64, evidence: Evidence) -> None:
     assert (evidence.label(found.anchor, found.item)[0] != 1).all(), "a negative is known to be alike with its anchor"
 
 
-def _check_scores(found: Negatives, vectors: Float32) -> None:
-    unit = vectors.astype(np.float64) / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    cosine = (unit[found.anchor] * unit[found.item]).sum(axis=1)
-    assert np.abs(cosine - found.score).max() < 1e-5, "a score is not the cosine of its pair"
+def _check_scores(found: Negatives, vectors: Float32, distance: str) -> None:
+    wide = vectors.astype(np.float64)
+    if distance == "cosine":
+        unit = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+        exact = (unit[found.anchor] * unit[found.item]).sum(axis=1)
+    else:
+        exact = -np.linalg.norm(wide[found.anchor] - wide[found.item], axis=1)
+    assert np.abs(exact - found.score).max() < 1e-5, f"a score is not that of its pair ({distance})"
 
 
 def _check_same(one: Negatives, other: Negatives, sentence: str) -> None:

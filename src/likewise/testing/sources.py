@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from likewise.types import ROLES, SPLITS, Items, Links, Reject, Source, Tally
+from likewise.types import ROLES, SPLITS, Int64, Items, Links, Pairs, Reject, Source, Tally
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
 
-Piece = Items | Links | Reject | Tally
+Piece = Items | Links | Pairs[Int64] | Reject | Tally
 
 
 def check_source(make_source: Callable[[], Source]) -> None:
@@ -26,7 +26,7 @@ def check_source(make_source: Callable[[], Source]) -> None:
     - shards: some, different, fit for file names, the same each time;
     - reading again, in another order or interleaved, gives the same;
     - items: ids are texts and different within a slice, all columns have its length, an id always means the same payload;
-    - links name items of the source, with labels 1 or 0, weights from 0 up and known splits;
+    - links name items of the source, pairs positions within their shard, with labels 1 or 0, weights from 0 up and known splits;
     - rejects say where, why and what to do, once for each row; tallies count at least them.
     """
     source = make_source()
@@ -41,6 +41,7 @@ def check_source(make_source: Callable[[], Source]) -> None:
         for piece in pieces[shard]:
             if isinstance(piece, Links):
                 _check_links(piece, payloads)
+        _check_positions(shard, pieces[shard])
         _check_rows(shard, pieces[shard])
     _check_rereading(source, make_source(), pieces)
 
@@ -109,6 +110,16 @@ def _check_links(links: Links, payloads: dict[str, Any]) -> None:
     assert all(math.isfinite(weight) and weight >= 0 for weight in links.weight), "a weight is negative or not finite"
     assert set(links.split) <= {None, *SPLITS}, f"a split is not one of {SPLITS}, nor None"
     assert links.file, "links do not say which file they come from"
+
+
+def _check_positions(shard: str, pieces: Sequence[Piece]) -> None:
+    count = sum(len(piece) for piece in pieces if isinstance(piece, Items))
+    for piece in pieces:
+        if isinstance(piece, Pairs):
+            inside = (np.minimum(piece.a, piece.b) >= 0) & (np.maximum(piece.a, piece.b) < count)
+            assert inside.all(), f"a pair of {shard!r} names a position outside its {count} items"
+            assert set(piece.label.tolist()) <= {0, 1}, f"labels are {sorted(set(piece.label.tolist()))}, not 1 and 0"
+            assert (piece.weight >= 0).all(), "a weight is negative or not a number"
 
 
 def _check_rows(shard: str, pieces: Sequence[Piece]) -> None:

@@ -35,7 +35,7 @@ class ItemSource(Protocol):
         """[N] int8: the place of each item's role in `types.ROLES`."""
         ...
 
-    def payload(self, rows: Int64) -> Sequence[Any]:
+    def payload(self, rows: Int64) -> Any:
         """The payloads of item rows, in their order."""
         ...
 
@@ -59,7 +59,7 @@ class EmbeddingBase(LightningModule):
         self.result: LossResult | None = None
         self.gradient_norm: Tensor | None = None
         self._items = items
-        self._lengths = np.zeros(len(items.roles), dtype=np.int64)  # 0: not asked for yet
+        self._lengths: Int64 | None = None
         # Embedding bags pad nothing, and each chunk would bring a gradient as large as the whole vocabulary.
         self._pads = not any(isinstance(module, nn.EmbeddingBag) for module in encoder.modules())
         if options.gradient_checkpointing:
@@ -67,7 +67,7 @@ class EmbeddingBase(LightningModule):
 
     # The three seams
 
-    def choose(self, batch: Batch[Int64]) -> Batch[Int64]:
+    def choose(self, batch: Batch[Int64]) -> Batch[Any]:
         """Data: which rows, columns and pairs to train on. As planned, unless a preset mines within the step."""
         return batch
 
@@ -76,10 +76,13 @@ class EmbeddingBase(LightningModule):
         vectors: Tensor = self.encoder(prepared)
         return vectors
 
-    def compute_loss(self, embeddings: Tensor, batch: Batch[Int64]) -> LossResult:
-        """The loss of embeddings [R + C, D] float32: the vectors of the batch's rows, then those of its columns."""
+    def compute_loss(self, embeddings: Tensor, batch: Batch[Any]) -> LossResult:
+        """The loss of embeddings [R + C, D] float32: the vectors of the batch's rows, then those of its columns.
+
+        A batch without columns compares its rows among themselves.
+        """
         rows, columns = embeddings[: len(batch.rows)], embeddings[len(batch.rows) :]
-        return self.loss(rows, columns, _on(batch.pairs, embeddings.device))
+        return self.loss(rows, columns if len(batch.columns) else rows, _on(batch.pairs, embeddings.device))
 
     # What stays the same
 
@@ -87,12 +90,12 @@ class EmbeddingBase(LightningModule):
         """Choose, embed, compare."""
         chosen = self.choose(batch)
         with cheapest_dropout(self.device):
-            embeddings = self.embed(np.concatenate([chosen.rows, chosen.columns]))
+            embeddings = self.embed(_joined(chosen.rows, chosen.columns))
         with torch.autocast(embeddings.device.type, enabled=False):  # similarities of near neighbors need all their digits
             self.result = self.compute_loss(embeddings.float(), chosen)
         return self.result.loss
 
-    def embed(self, rows: Int64) -> Tensor:
+    def embed(self, rows: Any) -> Tensor:
         """Vectors [n, D] of item rows, each item in its own role; an item that occurs twice is embedded once.
 
         Items are embedded in chunks of like length. With `gradient_cache` a chunk keeps no activations: they are computed
@@ -162,6 +165,8 @@ class EmbeddingBase(LightningModule):
         """What each item costs, asked for once in the whole training; where nothing is padded, all the same."""
         if not self._pads:
             return np.ones(len(rows), dtype=np.int64)
+        if self._lengths is None:
+            self._lengths = np.zeros(len(self._items.roles), dtype=np.int64)  # 0: not asked for yet
         new = np.flatnonzero(self._lengths[rows] == 0)
         if len(new):
             asked = [payload[place] for place in new.tolist()]
@@ -169,8 +174,13 @@ class EmbeddingBase(LightningModule):
         return self._lengths[rows]
 
 
-def _on(pairs: Pairs[Int64], device: torch.device) -> Pairs[Tensor]:
-    a, b, label, weight = (torch.from_numpy(column).to(device) for column in (pairs.a, pairs.b, pairs.label, pairs.weight))
+def _joined(rows: Any, columns: Any) -> Any:
+    """Both, one after the other; numpy arrays or tensors."""
+    return torch.cat([rows, columns]) if isinstance(rows, Tensor) else np.concatenate([rows, columns])
+
+
+def _on(pairs: Pairs[Any], device: torch.device) -> Pairs[Tensor]:
+    a, b, label, weight = (torch.as_tensor(column).to(device) for column in (pairs.a, pairs.b, pairs.label, pairs.weight))
     return Pairs(a, b, label, weight)
 
 

@@ -19,8 +19,7 @@ from likewise.encoders.static import StaticEncoder
 from likewise.training.callbacks import unchanged_generators
 from likewise.training.loop import Machine, Plan, fit
 from likewise.training.options import TrainOptions
-from likewise.training.presets import TextEmbedding
-from likewise.training.train import Material, batches_of, loss_of
+from likewise.training.text import Material, TextEmbedding, batches_of, loss_of
 from likewise.types import ROLES, Float32, Int64, Items
 from likewise.vectors.extract import extract
 from likewise.vectors.options import EmbedOptions

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from likewise.errors import RecipeError
-from likewise.evaluation.metrics import Metric
+from likewise.evaluation.metric_names import check_metric
 from likewise.losses.options import LOSS_KINDS, InfoNCEOptions
 from likewise.options import Kinds, Options
 
@@ -69,6 +69,8 @@ class TrainOptions(Options):
     """A metric that must not fall below the start's by more than `guard_tolerance`; a checkpoint that fails is not chosen."""
     guard_tolerance: float = Field(0.01, ge=0)
     """How far the guard metric may fall."""
+    shards_in_memory: int = Field(32, ge=1)
+    """Where evidence stays within a shard: the most shards (events) held in memory at once."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Loggers beside metrics.csv (extras: tensorboard, wandb)."""
 
@@ -83,7 +85,7 @@ class TrainOptions(Options):
     @classmethod
     def _known(cls, name: str | None) -> str | None:
         if name is not None:
-            Metric.parse(name)
+            check_metric(name)
         return name
 
     @model_validator(mode="after")

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
 from likewise.artifacts.artifact import Artifact
 from likewise.types import Distance, Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a run has made by the time its result is kept: a recipe without [embed], [split] or [evaluate] lacks some."""
+
+    items: Artifact
+    model: Artifact
+    vectors: Artifact | None
+    split: Artifact | None
+    measured: Artifact | None
 
 
 class Vectors:
