@@ -17,7 +17,7 @@ import harness
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
-SHARED = {"harness.py", "run.py", "text_quality_peer.py"}  # the rest are benchmarks
+SHARED = {"harness.py", "run.py", "text_quality_peer.py", "workloads.py"}  # the rest are benchmarks
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 

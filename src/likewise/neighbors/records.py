@@ -127,11 +127,12 @@ def _find(work: Int64, search: Search, words: Words, limit: int) -> _Found:
                     mark_lanes(columns, mask, ONE << np.uint64(lane))
                     marked |= mask
                     counts[slot] += np.int32(bit_count(mask))
-                    count_lanes(counts, other, back)
-                    words[used, 0] = np.uint64(other) << SHIFT | np.uint64(slot)
-                    words[used, 1] = back
-                    used += back != NONE
-                    leaf_counts[other] += back != NONE
+                    if mirrored:  # other queries have no leaf of that number
+                        count_lanes(counts, other, back)
+                        words[used, 0] = np.uint64(other) << SHIFT | np.uint64(slot)
+                        words[used, 1] = back
+                        used += back != NONE
+                        leaf_counts[other] += back != NONE
                 leaf_counts[leaf] += bit_count(marked)
                 while marked != NONE:
                     lane = lowest_bit(marked)

@@ -72,6 +72,8 @@ def cases(dimension: int, rng: np.random.Generator) -> Iterator[Case]:
     for share in (0.5, 1.0, 1.5):
         yield Case("random points", points, share * usual)
         yield Case("random queries", points, share * usual, queries)
+    yield Case("few queries, many points", normal(9000), 0.5 * usual, queries)
+    yield Case("many queries, few points", points[:70], 0.5 * usual, normal(2000))
     yield Case("everything within", points, 100 * usual)
     yield Case("nothing within", points, 1e-6)
     yield Case("radius 0", points, 0.0)
