@@ -24,6 +24,7 @@ from likewise.artifacts.draft import Draft
 from likewise.data.corpus import WholeShard
 from likewise.evaluation.degrees import Degrees
 from likewise.evaluation.edges import TrueEdges, edge_keys, key_pairs
+from likewise.evaluation.surroundings import surroundings
 from likewise.types import Int64
 
 FOLDER = "event"
@@ -31,7 +32,6 @@ PARTICLE, HITS, EDGES, NEIGHBORS = (
     f"{FOLDER}/{name}" for name in ("particle.json", "hits.parquet", "edges.parquet", "neighbors.parquet")
 )
 PROPERTIES = {"pt": "pt", "eta": "particle_eta", "production_radius": "production_radius"}
-CELLS = 1 << 22  # distances held at once: 16 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +73,8 @@ def edges_around(vectors: NDArray[np.floating], chosen: Int64, radius: float) ->
 
 def degrees_of(vectors: Tensor, radius: float, *, sampled: int, seed: int) -> Degrees:
     """How many neighbors the hits [n, D] have within the radius; of more than `sampled` hits, so many drawn by `seed`."""
-    count = len(vectors)
-    chosen = torch.arange(count)
-    if count > sampled:
-        chosen = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:sampled]
     found = [torch.zeros(0, dtype=torch.int64)]
-    for queries in torch.split(chosen.to(vectors.device), max(1, CELLS // max(1, count))):
-        apart = torch.cdist(vectors[queries], vectors, compute_mode="donot_use_mm_for_euclid_dist")
+    for _, apart in surroundings(vectors, sampled=sampled, seed=seed):
         found.append((apart <= radius).sum(dim=1).cpu() - 1)  # each hit is within any radius of itself
     return Degrees(np.bincount(torch.cat(found).numpy(), minlength=1).astype(np.int64))
 

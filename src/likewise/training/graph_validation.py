@@ -14,10 +14,10 @@ from torch import Tensor
 from likewise.data.path_evidence import PathEvidence
 from likewise.evaluation.graph_metrics import PurityAt
 from likewise.evaluation.radius_scan import radius_for
+from likewise.evaluation.surroundings import surroundings
 from likewise.vectors.shards import LoadedShard
 
 SAMPLED = 2048  # hits of an event whose surroundings are counted: a purity of 1% is then known to about 1% of itself
-CELLS = 1 << 22  # distances held at once
 
 Embed = Callable[[LoadedShard], Tensor]
 
@@ -59,14 +59,10 @@ def signal_distances(vectors: Tensor, evidence: PathEvidence) -> np.ndarray:
 
 def false_edges(vectors: Tensor, evidence: PathEvidence, radius: float, seed: int) -> float:
     """The number of pairs of an event within the radius that are no true edge, from a sample of its hits."""
-    count = len(vectors)
-    generator = torch.Generator().manual_seed(seed)
-    sample = torch.randperm(count, generator=generator)[:SAMPLED].to(vectors.device)
-    found = 0
-    for queries in torch.split(sample, max(1, CELLS // count)):
-        near = torch.cdist(vectors[queries], vectors, compute_mode="donot_use_mm_for_euclid_dist") <= radius
-        query, point = torch.nonzero(near, as_tuple=True)
-        query = queries[query]
+    count, found = len(vectors), 0
+    for rows, apart in surroundings(vectors, sampled=SAMPLED, seed=seed):
+        query, point = torch.nonzero(apart <= radius, as_tuple=True)
+        query = rows[query]
         edge, _ = evidence.edge(query, point)
         found += int((~edge & (query != point)).sum())
-    return found * count / len(sample) / 2
+    return found * count / min(count, SAMPLED) / 2
