@@ -195,8 +195,8 @@ def _rules(run: FinishedRun) -> Rules:
 
 
 def _sentence(verdict: Verdict, queries: int, first: FinishedRun, second: FinishedRun) -> str:
+    from likewise.evaluation.digits import signed
     from likewise.evaluation.metrics import label
-    from likewise.evaluation.verdict import signed
 
     low, high = verdict.interval_95
     numbers = (

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.evaluation.verdict import Rules, against, interval, judge, signed
+from likewise.evaluation.digits import signed
+from likewise.evaluation.verdict import Rules, against, interval, judge
 
 RULES = Rules(resamples=1000, smallest_units=25, negligible=0.02, seed=1)
 

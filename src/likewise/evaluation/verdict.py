@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from likewise.evaluation.digits import signed
 from likewise.evaluation.metrics import label
 from likewise.types import Float64, Int64, Verdict, VerdictWord
 
@@ -159,12 +160,6 @@ def _asked(verdict: Verdict, queries: int) -> str:
     if verdict.unit == "query":
         return asked
     return f"{asked} in {verdict.units:,} {_plural(verdict.unit, verdict.units)}"
-
-
-def signed(value: float) -> str:
-    """A difference with three decimals and its sign; the minus is the typographic one."""
-    text = f"{value:+.3f}"
-    return "±0.000" if text in ("+0.000", "-0.000") else text.replace("-", "−")
 
 
 def _change(before: float, after: float) -> str:
