@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton, which decides once
 
 from likewise.pipeline import run
 from tiny_runs import tiny_recipe, write_pairs

@@ -151,6 +151,7 @@ CHANGES: dict[str, Changes] = {
     "ingest(events).edges": Changes("ingest", "all_pairs", base="events"),
     "ingest(events).step": Changes("ingest", "layer", base="events"),
     "ingest(events).cells": Changes("ingest", True, base="events"),
+    "ingest(events).weight_column": Changes("ingest", "weight", base="events"),
     "ingest(events).weight_by": Changes("ingest", "pt", base="events"),
     "ingest(events).largest_weight": Changes("ingest", 1.5, base="events", given={"ingest.weight_by": "pt"}),
     "ingest(events).momentum_unit": Changes("ingest", "GeV", base="pyg", given={"ingest.step": "path"}),
@@ -201,6 +202,7 @@ CHANGES: dict[str, Changes] = {
     "train.loss(logistic).scale": Changes("train", 3.0, base="tracks", given={"train.loss": {"kind": "logistic"}}),
     "train.loss(logistic).positive_weight": Changes("train", 0.4, base="tracks", given={"train.loss": {"kind": "logistic"}}),
     "evaluate(graph).efficiency": Changes("evaluate", 0.8, base="tracks"),
+    "evaluate(graph).radius": Changes("evaluate", 0.2, base="tracks"),
     "evaluate(graph).resamples": Changes("evaluate", 150, base="tracks", given={"ingest.events": 14}),
     "evaluate(graph).smallest_units": Changes("evaluate", 40, base="tracks"),
     "result(graph).radius": Changes("graph", 0.2, base="tracks"),
@@ -638,6 +640,13 @@ def test_the_page_has_the_title_and_the_examples_asked_for(folder: Path) -> None
 
     assert "Alike things" in page({"report.title": "Alike things"})
     assert len(page({"report.examples": 3})) > len(page({"report.examples": 0}))
+
+
+@shows("report.figures")
+def test_figures_are_kept_beside_the_page(folder: Path) -> None:
+    artifact = left_by("report", with_values(base("plain", folder), {"report.figures": ["png"]}, folder), folder)
+    assert artifact.file("figures/verdict.png").read_bytes().startswith(b"\x89PNG")
+    assert not left_by("report", with_values(base("plain", folder), {}, folder), folder).has("figures")
 
 
 @shows("ingest(python_docs).on_bad")

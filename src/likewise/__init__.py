@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from likewise.losses.infonce import InfoNCE as InfoNCE
     from likewise.losses.triplet import Triplet as Triplet
     from likewise.neighbors.nearest import nearest as nearest
+    from likewise.neighbors.radius import within as within
     from likewise.options import Options as Options
     from likewise.pipeline import run as run
     from likewise.searching import open_run as open_run
     from likewise.training.base import EmbeddingBase as EmbeddingBase
+    from likewise.training.graph_callbacks import EmbeddingBuilder as EmbeddingBuilder
+    from likewise.training.graph_callbacks import EmbeddingPurEff as EmbeddingPurEff
+    from likewise.training.graph_callbacks import EmbeddingTelemetry as EmbeddingTelemetry
+    from likewise.training.layerless import LayerlessEmbedding as LayerlessEmbedding
     from likewise.training.text import TextEmbedding as TextEmbedding
     from likewise.types import Batch as Batch
     from likewise.types import Hits as Hits
@@ -52,10 +57,13 @@ _HOMES = {
     "likewise.losses.infonce": ("InfoNCE",),
     "likewise.losses.triplet": ("Triplet",),
     "likewise.neighbors.nearest": ("nearest",),
+    "likewise.neighbors.radius": ("within",),
     "likewise.options": ("Options",),
     "likewise.pipeline": ("run",),
     "likewise.searching": ("open_run",),
     "likewise.training.base": ("EmbeddingBase",),
+    "likewise.training.graph_callbacks": ("EmbeddingBuilder", "EmbeddingPurEff", "EmbeddingTelemetry"),
+    "likewise.training.layerless": ("LayerlessEmbedding",),
     "likewise.training.text": ("TextEmbedding",),
     "likewise.types": ("Batch", "Hits", "Items", "LossResult", "Negatives", "Neighbors", "Pairs", "Verdict"),
     "likewise.vectors.cache": ("EmbeddingCache",),

@@ -30,7 +30,22 @@ class RecipeError(UserError):
 
 
 class DataError(UserError):
-    """A file, a row or an item that cannot be read as asked."""
+    """A file, a row or an item that cannot be read as asked: a sentence of the form "reason; remedy."."""
+
+    @property
+    def reason(self) -> str:
+        """The sentence without its remedy."""
+        return self._parts[0]
+
+    @property
+    def remedy(self) -> str:
+        """What the user can do; "mend it, or leave it out" where the sentence does not say."""
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        reason, _, remedy = str(self).removesuffix(".").rpartition("; ")
+        return (reason, remedy) if reason else (remedy, "mend it, or leave it out")
 
 
 class MissingExtra(UserError):

@@ -1,20 +1,9 @@
 import numpy as np
 import pytest
-import torch
 
 from likewise.data.corpus import WholeShard
 from likewise.evaluation.edges import TrueEdges
-from likewise.evaluation.event_sample import (
-    EDGES,
-    HITS,
-    NEIGHBORS,
-    PARTICLE,
-    Sampled,
-    chosen_hits,
-    degrees_of,
-    edges_around,
-    write_event_sample,
-)
+from likewise.evaluation.event_sample import EDGES, HITS, PARTICLE, chosen_hits, edges_around, write_event_sample
 from likewise.testing.artifacts import draft, publish
 from likewise.types import Pairs
 
@@ -73,29 +62,13 @@ def test_edges_are_those_of_brute_force(radius):
     assert sorted(expected) == [tuple(pair) for pair in found.T.tolist()]
 
 
-def test_degrees_are_counted_around_all_hits_or_a_sample():
-    vectors = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
-    apart = np.linalg.norm(vectors.double().numpy()[:, None] - vectors.double().numpy()[None], axis=2)
-    near = (apart <= 1.0).sum(axis=1) - 1
-    whole = degrees_of(vectors, 1.0, sampled=300, seed=0)
-    np.testing.assert_array_equal(whole.hits, np.bincount(near))
-    some = degrees_of(vectors, 1.0, sampled=100, seed=0)
-    assert some.hits.sum() == 100
-    assert some.mean == pytest.approx(near.mean(), rel=0.3)
-    np.testing.assert_array_equal(some.hits, degrees_of(vectors, 1.0, sampled=100, seed=0).hits)
-    assert degrees_of(torch.zeros(0, 4), 1.0, sampled=10, seed=0).hits.sum() == 0
-
-
 def test_what_is_kept_can_be_drawn(tmp_path):
     shard, true = event()
     chosen = chosen_hits(shard, true)
-    vectors = torch.from_numpy(shard.features / 500)
-    systems = {
-        name: Sampled(radius, edges_around(vectors.numpy(), chosen, radius), degrees_of(vectors, radius, sampled=99, seed=0))
-        for name, radius in (("before", 0.0), ("after", 2.0))
-    }
+    radii = {"before": 0.0, "after": 2.0}
+    edges = {name: edges_around(shard.features / 500, chosen, radius) for name, radius in radii.items()}
     out = draft(tmp_path)
-    write_event_sample(out, shard, true, systems, chosen)
+    write_event_sample(out, shard, true, edges, radii, chosen)
     kept = publish(out)
     hits = kept.table(HITS)
     np.testing.assert_allclose(np.hypot(hits["x"], hits["y"]), shard.features[:, 0], rtol=1e-5)
@@ -105,10 +78,8 @@ def test_what_is_kept_can_be_drawn(tmp_path):
     assert {edge["system"] for edge in edges} == {"after"}  # within a radius of 0 there are none
     known = {tuple(sorted(pair)) for pair in zip(shard.pairs.a.tolist(), shard.pairs.b.tolist(), strict=True)}
     assert all(edge["true"] == ((edge["first"], edge["second"]) in known) for edge in edges)
-    neighbors = [row for row in kept.table(NEIGHBORS).to_pylist() if row["system"] == "after"]
-    assert sum(row["hits"] for row in neighbors) == len(shard)
     told = kept.json(PARTICLE)
     assert told["event"] == "event 1"
     assert told["hits"] == len(chosen)
     assert told["production_radius"] is None  # unknown
-    assert told["radii"] == {"before": 0.0, "after": 2.0}
+    assert told["radii"] == radii

@@ -14,10 +14,10 @@ from likewise.data.corpus import Corpus
 from likewise.data.split import Division
 from likewise.encoders.fit import load_encoder, save_encoder
 from likewise.encoders.hits import HitEncoder
-from likewise.evaluation import graph_evaluate
+from likewise.evaluation import measurement
 from likewise.evaluation.graph_evaluate import evaluate_graphs
 from likewise.evaluation.options import GraphEvaluateOptions
-from likewise.evaluation.surroundings import pairs_within_radii
+from likewise.evaluation.surroundings import count_surroundings
 from likewise.neighbors import oracle
 from likewise.testing.artifacts import draft, publish
 from small_events import divided, ingested, started
@@ -134,7 +134,7 @@ def test_curves_and_bins(world: World) -> None:
 
 def test_large_events_are_sampled_and_say_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = world.evaluated(None).json("graphs.json")["systems"]["raw"]
-    monkeypatch.setattr(graph_evaluate, "SAMPLED", 150)
+    monkeypatch.setattr(measurement, "SAMPLED", 150)
     sampled = world.evaluated(None).json("graphs.json")["systems"]["raw"]
     assert (exact["exact"], sampled["exact"]) == (True, False)
     assert sampled["radius"] == exact["radius"]
@@ -143,15 +143,47 @@ def test_large_events_are_sampled_and_say_so(world: World, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("sampled", [1000, 40])
-def test_pairs_within_radii(sampled: int) -> None:
+def test_surroundings_are_counted_around_all_points_or_a_sample(sampled: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
     vectors[7] = vectors[8]
     radii = np.array([0.0, 0.3, 1.0, 9.0])
-    found, exact = pairs_within_radii(torch.from_numpy(vectors), radii, sampled=sampled, seed=1)
-    expected = np.array([len(oracle.within(vectors, radius).query) / 2 for radius in radii])
-    assert exact == (sampled > 120)
-    if exact:
-        np.testing.assert_array_equal(found, expected)
+    found = count_surroundings(torch.from_numpy(vectors), radii, 2, sampled=sampled, seed=1)
+    edges = [oracle.within(vectors, radius).query for radius in radii]
+    expected = np.array([len(each) / 2 for each in edges])
+    assert found.exact == (sampled > 120)
+    assert len(found.neighbors) == min(sampled, 120)
+    if found.exact:
+        np.testing.assert_array_equal(found.pairs, expected)
+        np.testing.assert_array_equal(np.sort(found.neighbors), np.sort(np.bincount(edges[2], minlength=120)))
     else:
-        assert found[-1] == expected[-1] == 120 * 119 / 2
-        np.testing.assert_allclose(found[2], expected[2], rtol=0.25)
+        assert found.pairs[-1] == expected[-1] == 120 * 119 / 2
+        np.testing.assert_allclose(found.pairs[2], expected[2], rtol=0.25)
+        assert found.neighbors.mean() == pytest.approx(2 * found.pairs[2] / 120)
+
+
+def test_no_points_have_no_neighbors() -> None:
+    found = count_surroundings(torch.zeros(0, 4), np.array([1.0]), 0, sampled=10, seed=0)
+    assert (found.pairs.tolist(), found.neighbors.tolist(), found.exact) == ([0.0], [], True)
+
+
+def test_a_fixed_radius_is_measured_beside(world: World) -> None:
+    told = world.evaluated(world.trained(), OPTIONS.model_copy(update={"radius": 0.37})).json("graphs.json")
+    assert told["at_radius"] == 0.37
+    encoder = load_encoder(world.start)
+    edges = 0
+    for number in world.division.shards("test").tolist():
+        features = torch.from_numpy(np.array(world.corpus.shard(number).features))
+        with torch.no_grad():
+            edges += len(oracle.within(encoder(features).numpy(), 0.37).query) // 2
+    assert told["systems"]["before"]["at_radius"]["counts"]["edges"] == edges
+    assert "at_radius" not in world.evaluated(None).json("graphs.json")["systems"]["before"]
+
+
+def test_neighbors_of_all_measured_hits_are_kept(world: World) -> None:
+    artifact = world.evaluated(None)
+    table = artifact.table("neighbors.parquet").to_pandas()
+    for name, system in artifact.json("graphs.json")["systems"].items():
+        rows = table[table["system"] == name]
+        counts = system["metrics"]["counts"]
+        assert rows["hits"].sum() == counts["hits"]
+        assert (rows["hits"] * rows["neighbors"]).sum() == 2 * counts["edges"]

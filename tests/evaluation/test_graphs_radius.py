@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,7 @@ from likewise.errors import DataError
 from likewise.evaluation.binned import binned_efficiency, wilson
 from likewise.evaluation.edges import TrueEdges, each_pair_once, found_edges, label_edges
 from likewise.evaluation.graphs import count_event
-from likewise.evaluation.radius_scan import radius_for, radius_scan, true_distances
+from likewise.evaluation.radius_scan import RadiusScan, radius_for, true_distances
 from likewise.neighbors import oracle
 from likewise.types import Edges
 
@@ -19,7 +20,8 @@ def event(seed, hits=60):
     points = np.repeat(random.random((hits // 5, 2)), 5, axis=0) + random.normal(0, 0.04, (hits, 2))
     rows = np.arange(hits).reshape(-1, 5)
     edges = np.stack([rows[:, :-1].ravel(), rows[:, 1:].ravel()])
-    return points.astype(np.float32), TrueEdges.of(edges, hits=hits, signal=random.random(edges.shape[1]) < 0.7)
+    signal, weight = random.random(edges.shape[1]) < 0.7, random.random(edges.shape[1])
+    return points.astype(np.float32), TrueEdges.of(edges, hits=hits, signal=signal, weight=weight)
 
 
 def searched(points, radius):
@@ -27,28 +29,24 @@ def searched(points, radius):
     return Edges(once.query, once.point, once.distance.astype(np.float32), once.cut)
 
 
+def scanned(points, true, radii):
+    pairs = np.array([len(searched(points, radius).query) for radius in radii], dtype=np.float64)
+    return RadiusScan.of(radii, pairs, true_distances(points, true), true)
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 30), st.lists(st.floats(0.001, 0.5), min_size=1, max_size=8, unique=True))
-def test_one_search_tells_what_a_search_at_every_radius_would(seed, drawn):
+def test_a_scan_tells_what_a_search_at_every_radius_would(seed, drawn):
     radii = np.sort(np.array(drawn))
     points, true = event(seed)
-    wide = searched(points, 0.5)
-    label, _ = label_edges(wide, true)
-    scan = radius_scan(wide.distance, label, true, radii, searched=0.5)
+    scan = scanned(points, true, radii)
     for at, radius in enumerate(radii):
         alone = count_event(searched(points, radius), true)
-        assert (scan.edges[at], scan.true_found[at], scan.signal_found[at]) == (alone.edges, alone.true_found, alone.signal_found)
+        told = scan.counts(radius)
+        assert told.signal_weight_found == pytest.approx(alone.signal_weight_found)
+        assert replace(told, signal_weight_found=0) == replace(alone, signal_weight_found=0)
         for metric in ("efficiency", "purity", "signal_efficiency", "signal_purity", "neighbors"):
             np.testing.assert_equal(getattr(scan, metric)[at], alone.value(metric))
-
-
-def test_an_edge_at_the_radius_is_within_it_though_its_distance_was_rounded_up():
-    radius = 0.1
-    distance = np.array([radius], dtype=np.float32)
-    assert float(distance[0]) > radius  # the float32 nearest to 0.1 is above it
-    true = TrueEdges.of(np.array([[0], [1]]), hits=2)
-    scan = radius_scan(distance, np.ones(1, np.int8), true, np.array([radius]), searched=radius)
-    assert scan.edges.tolist() == [1]
 
 
 def test_scans_of_events_add_up():
@@ -56,23 +54,20 @@ def test_scans_of_events_add_up():
     scans, counts = [], []
     for seed in range(3):
         points, true = event(seed)
-        edges = searched(points, 0.3)
-        scans.append(radius_scan(edges.distance, label_edges(edges, true)[0], true, radii, searched=0.3))
-        counts.append(count_event(edges, true))
+        scans.append(scanned(points, true, radii))
+        counts.append(count_event(searched(points, 0.3), true))
     total = scans[0] + scans[1] + scans[2]
     assert total.signal_efficiency[-1] == sum(c.signal_found for c in counts) / sum(c.signal for c in counts)
     assert (np.diff(total.signal_efficiency) >= 0).all()
+    assert total.weight == pytest.approx(sum(c.signal_weight for c in counts))
+    assert (np.diff(total.weight_found) >= 0).all()
 
 
-def test_radii_beyond_the_search_or_out_of_order_are_refused():
+def test_an_estimate_is_never_fewer_edges_than_were_found():
     points, true = event(0)
-    edges = searched(points, 0.1)
-    label, _ = label_edges(edges, true)
-    with pytest.raises(DataError, match=r"0\.2 is beyond 0\.1"):
-        radius_scan(edges.distance, label, true, np.array([0.05, 0.2]), searched=0.1)
-    for radii in ([], [0.1, 0.05]):
-        with pytest.raises(DataError, match="Radii"):
-            radius_scan(edges.distance, label, true, np.array(radii), searched=0.1)
+    radii = np.array([0.1, 0.5])
+    scan = RadiusScan.of(radii, np.zeros(2), true_distances(points, true), true)
+    np.testing.assert_array_equal(scan.edges, scan.true_found)
 
 
 DISTANCES = st.lists(st.sampled_from([0.0, 0.1, 0.25, 1 / 3, 0.5, 0.7]) | st.floats(0, 2), min_size=1, max_size=25)

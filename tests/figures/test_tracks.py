@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from likewise.evaluation.binned import binned_efficiency
 from likewise.evaluation.degrees import Degrees
 from likewise.evaluation.edges import TrueEdges
-from likewise.evaluation.radius_scan import RadiusScan, radius_scan
+from likewise.evaluation.radius_scan import RadiusScan
 from likewise.figures.paper import save
 from likewise.figures.style import svg
 from likewise.figures.tracks import efficiency_against, neighbors_histogram, purity_against_efficiency, radius_curves
@@ -29,14 +30,15 @@ def binned(*found):
 def scan(power=1.0):
     random = np.random.default_rng(0)
     true = TrueEdges.of(np.stack([np.arange(500), np.arange(1, 501)]), hits=501)
-    distance = np.concatenate([random.random(500) ** power * 0.2, random.random(5000)]).astype(np.float32)
-    label = np.repeat([1, 0], [500, 5000]).astype(np.int8)
-    return radius_scan(distance, label, true, np.linspace(0.01, 1, 100), searched=1.0)
+    apart = random.random(500) ** power * 0.2
+    radii = np.linspace(0.01, 1, 100)
+    all_pairs = np.sort(np.concatenate([apart, random.random(5000)]))
+    return RadiusScan.of(radii, np.searchsorted(all_pairs, radii, side="right").astype(float), apart, true)
 
 
 def nothing(radii=5):
     none = np.zeros(radii, np.int64)
-    return RadiusScan(np.linspace(0.1, 1, radii), none, none, none, hits=10, true=4, signal=0)
+    return RadiusScan(np.linspace(0.1, 1, radii), none, none, none, none.astype(float), hits=10, true=4, signal=0, weight=0)
 
 
 def labeled(axes):
@@ -119,9 +121,8 @@ def test_purity_is_told_where_the_target_is_reached():
 
 def test_a_system_that_does_not_reach_the_target_has_no_value():
     each = scan()
-    short = RadiusScan(
-        each.radii[:5], each.edges[:5], each.true_found[:5], each.signal_found[:5], each.hits, each.true, each.signal
-    )
+    first = {name: getattr(each, name)[:5] for name in ("radii", "edges", "true_found", "signal_found", "weight_found")}
+    short = replace(each, **first)
     figure = purity_against_efficiency({"start": short, "trained": each}, target=0.98)
     assert next(iter(labeled(figure.axes[0]))) == "start"
 

@@ -17,7 +17,7 @@ from likewise.types import SPLITS
 METRICS = "step,loss,purity@0.98\n2,0.5,\n4,0.4,\n4,,0.0021\n8,0.3,\n8,,0.0032\n"
 
 
-def make_events_run(folder, *, chosen="trained", events=8, validation=0.1, test=0.6):
+def make_events_run(folder, *, chosen="trained", events=8, validation=0.1, test=0.6, radius=None):
     """The finished artifacts by stage; the training events are measured where `test` is 0."""
     generator = GeneratorOptions(particles=400, wedge=0.25)
     found = _made(folder, "ingest", ingest, GeneratedEventsOptions(events=events, generator=generator))
@@ -31,7 +31,7 @@ def make_events_run(folder, *, chosen="trained", events=8, validation=0.1, test=
     training.write_json("chosen.json", choice)
     training.write_text("metrics.csv", METRICS)
     trained = publish(training)
-    options = GraphEvaluateOptions(resamples=200)
+    options = GraphEvaluateOptions(resamples=200, radius=radius)
     measured = _made(folder, "evaluate", evaluate_graphs, options, corpus, division, start, trained)
     graphs = draft(folder, "graph")
     graphs.write_json("graphs.json", {"radius": 0.51234, "max_neighbors": 30, "events": list(_kept(corpus, division))})

@@ -5,6 +5,9 @@ import pytest
 
 from likewise.evaluation.event_sample import EDGES, PARTICLE
 from likewise.report.graph_reading import read_graphs
+from likewise.report.options import ReportOptions
+from likewise.report.page import report
+from likewise.testing.artifacts import draft, publish
 from report.events_run import make_events_run
 from report.pages import Elements, page_of
 
@@ -97,6 +100,21 @@ def test_scans_are_read_as_they_were_counted(finished):
         np.testing.assert_allclose(graphs.scans[name].signal_efficiency, [row["efficiency"] for row in rows])
     radius = np.searchsorted(graphs.scans["trained"].radii, graphs.radius)
     assert graphs.scans["trained"].signal_efficiency[radius] >= graphs.efficiency
+
+
+def test_a_fixed_radius_stands_below_the_solved_one(tmp_path):
+    run = make_events_run(tmp_path, events=4, radius=0.4)
+    words = Elements(page_of(tmp_path, run, recipe=RECIPE)).words
+    assert "at the radius 0.4, the same for all" in words
+
+
+def test_figures_are_files_where_they_are_asked_for(tmp_path, finished):
+    out = draft(tmp_path, "report")
+    given = {"recipe": RECIPE, "finished": finished, "stages": []}
+    report(out, ReportOptions(figures=("pdf", "png")), **given)
+    kept = publish(out)
+    assert len([name for name in kept.manifest.files if name.endswith(".pdf")]) == FIGURES
+    assert kept.file("figures/purity.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_start_that_is_kept_stands_alone(tmp_path):

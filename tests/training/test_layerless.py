@@ -27,7 +27,7 @@ from likewise.mining.step import StepMiner
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.batches import check_batches
 from likewise.testing.miners import KnownPairs
-from likewise.training.graph_validation import GraphValidation
+from likewise.training.graph_validation import TOLD, GraphValidation
 from likewise.training.layerless import LayerlessEmbedding
 from likewise.training.options import TrainOptions
 from likewise.training.shard_batches import ShardBatches
@@ -166,7 +166,9 @@ def test_validation_equals_brute_force(world: World) -> None:
     numbers = world.division.shards("train").tolist()
     encoder = load_encoder(world.start)
     load = lambda number: load_shard(world.corpus, number, CPU)  # noqa: E731
-    found = GraphValidation(numbers, load, ["purity@0.9"], 0).measure(lambda shard: vectors_of(encoder, shard))
+    loss = Hinge(HingeOptions())
+    validation = GraphValidation(numbers, load, ["purity@0.9"], StepMiner(MINE), loss, 0)
+    found = validation.measure(lambda shard: vectors_of(encoder, shard))
     distances, graphs = [], []
     for number in numbers:
         shard = load(number)
@@ -186,7 +188,27 @@ def test_validation_equals_brute_force(world: World) -> None:
     for apart, weight in graphs:
         a, b = np.nonzero(np.triu(apart <= radius, 1))
         wrong += sum(pair not in weight for pair in zip(a.tolist(), b.tolist(), strict=True))
+    masked = [apart[pair] <= radius for apart, weight in graphs for pair, heavy in weight.items() if not heavy]
+    true = len(distances) + len(masked)
     assert found["purity@0.9"] == pytest.approx(right / (right + wrong), rel=1e-3)
+    assert found["radius"] == pytest.approx(radius, rel=1e-5)
+    assert found["efficiency"] == pytest.approx((right + sum(masked)) / true, rel=1e-3)
+    assert found["purity"] == pytest.approx((right + sum(masked)) / (right + sum(masked) + wrong), rel=1e-3)
+    assert found["f1"] == pytest.approx(2 * right / (len(distances) + right + wrong), rel=1e-3)
+    assert found == validation.measure(lambda shard: vectors_of(encoder, shard)), "the same draws every time"
+
+
+def test_the_validation_loss_counts_true_pairs_outside_of_the_radius(world: World) -> None:
+    numbers = world.division.shards("validation").tolist()
+    load = lambda number: load_shard(world.corpus, number, CPU)  # noqa: E731
+    far = StepMiner(MINE.model_copy(update={"radius": 1e-6, "regimes": ("hnm",)}))  # finds nothing but what it stands on
+    found = GraphValidation(numbers, load, ["purity@0.9"], far, Hinge(HingeOptions()), 0).measure(lambda s: s.features)
+    expected = []
+    for number in numbers:
+        shard = load(number)
+        a, b = shard.evidence.edges
+        expected.append(float((shard.features[a] - shard.features[b]).square().sum(dim=1).mean()))
+    assert found["validation_loss"] == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +227,7 @@ def test_without_a_validation_split_it_says_so(world: World, tmp_path: Path) -> 
     target: Any = draft(tmp_path, "train")
     target.say = told.append
     preset = TracksPreset(target, options(), load_encoder(world.start), world.corpus, division, MINE)
-    assert set(preset.measure(0)) == {"purity@0.9"}
+    assert set(preset.measure(0)) == set(preset.metrics) == {"purity@0.9", *TOLD}
     assert any("chosen on the events they are trained on" in sentence for sentence in told)
 
 

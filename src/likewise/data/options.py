@@ -170,6 +170,8 @@ class EventsOptions(HitsOptions, ReadingOptions):
     """Hits of a particle that are one step of its path: those at the same place of it, on one layer, or on one module."""
     cells: bool = False
     """Add what the sensor cells say of each hit to r, φ and z."""
+    weight_column: str | None = None
+    """A column of the files, of your own making, that holds weights of hits: a true pair has the smaller of both, 0 masks it."""
     momentum_unit: Literal["MeV", "GeV"] = "MeV"
     """The unit of momenta in PyG files, which do not say it."""
 

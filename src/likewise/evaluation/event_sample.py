@@ -3,7 +3,6 @@
 event/particle.json       the event; the particle and its pt, eta, production radius and hits; each system's radius
 event/hits.parquet        x, y and z of every hit in mm; the particle's hits by their place from the inside outward, others −1
 event/edges.parquet       by system the edges that touch the particle's hits: rows of the hits, and whether they are true
-event/neighbors.parquet   by system how many of the event's hits have 0, 1, 2, … neighbors
 
 Shapes: n hits, T true edges, m hits of the particle, E edges, D dimensions.
 """
@@ -11,36 +10,20 @@ Shapes: n hits, T true edges, m hits of the particle, E edges, D dimensions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import WholeShard
-from likewise.evaluation.degrees import Degrees
 from likewise.evaluation.edges import TrueEdges, edge_keys, key_pairs
-from likewise.evaluation.surroundings import surroundings
+from likewise.evaluation.measurement import PROPERTIES
 from likewise.types import Int64
 
 FOLDER = "event"
-PARTICLE, HITS, EDGES, NEIGHBORS = (
-    f"{FOLDER}/{name}" for name in ("particle.json", "hits.parquet", "edges.parquet", "neighbors.parquet")
-)
-PROPERTIES = {"pt": "pt", "eta": "particle_eta", "production_radius": "production_radius"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
-    """What one system's graph joins the particle's hits to: `edges` [2, E] rows, the smaller first, and all hits' degrees."""
-
-    radius: float
-    edges: Int64
-    degrees: Degrees
+PARTICLE, HITS, EDGES = (f"{FOLDER}/{name}" for name in ("particle.json", "hits.parquet", "edges.parquet"))
 
 
 def chosen_hits(shard: WholeShard, true: TrueEdges) -> Int64:
@@ -71,20 +54,18 @@ def edges_around(vectors: NDArray[np.floating], chosen: Int64, radius: float) ->
     return key_pairs(np.unique(np.concatenate(keys)) if keys else np.empty(0, dtype=np.int64), len(vectors))
 
 
-def degrees_of(vectors: Tensor, radius: float, *, sampled: int, seed: int) -> Degrees:
-    """How many neighbors the hits [n, D] have within the radius; of more than `sampled` hits, so many drawn by `seed`."""
-    found = [torch.zeros(0, dtype=torch.int64)]
-    for _, apart in surroundings(vectors, sampled=sampled, seed=seed):
-        found.append((apart <= radius).sum(dim=1).cpu() - 1)  # each hit is within any radius of itself
-    return Degrees(np.bincount(torch.cat(found).numpy(), minlength=1).astype(np.int64))
-
-
-def write_event_sample(draft: Draft, shard: WholeShard, true: TrueEdges, systems: Mapping[str, Sampled], chosen: Int64) -> None:
-    """Keep the event's hits, the particle's edges in each system's graph, and the degrees of all its hits."""
-    draft.write_json(PARTICLE, _particle(shard, chosen, {name: system.radius for name, system in systems.items()}))
+def write_event_sample(
+    draft: Draft,
+    shard: WholeShard,
+    true: TrueEdges,
+    edges: Mapping[str, Int64],
+    radii: Mapping[str, float],
+    chosen: Int64,
+) -> None:
+    """Keep the event's hits and, of each system's graph, the `edges` [2, E] of the particle: rows, the smaller first."""
+    draft.write_json(PARTICLE, _particle(shard, chosen, radii))
     draft.write_table(HITS, _hits_table(shard, chosen))
-    draft.write_table(EDGES, pa.concat_tables([_edges_table(name, system.edges, true) for name, system in systems.items()]))
-    draft.write_table(NEIGHBORS, pa.concat_tables([_degrees_table(name, system.degrees) for name, system in systems.items()]))
+    draft.write_table(EDGES, pa.concat_tables([_edges_table(name, pairs, true) for name, pairs in edges.items()]))
 
 
 def _particle(shard: WholeShard, chosen: Int64, radii: Mapping[str, float]) -> dict[str, Any]:
@@ -105,9 +86,3 @@ def _edges_table(name: str, edges: Int64, true: TrueEdges) -> pa.Table:
     first, second = edges
     columns = {"first": first, "second": second, "true": np.isin(edge_keys(first, second, true.hits), true.key)}
     return pa.table({"system": pa.array([name] * len(first), pa.string()), **columns})
-
-
-def _degrees_table(name: str, degrees: Degrees) -> pa.Table:
-    neighbors = np.flatnonzero(degrees.hits)
-    columns = {"neighbors": neighbors, "hits": degrees.hits[neighbors]}
-    return pa.table({"system": pa.array([name] * len(neighbors), pa.string()), **columns})

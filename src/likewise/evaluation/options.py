@@ -46,6 +46,8 @@ class GraphEvaluateOptions(Options):
     kind: Literal["graph"] = "graph"
     efficiency: float = Field(0.98, gt=0, le=1)
     """The share of signal edges that a graph must hold; the radius is solved for it, of each model by itself."""
+    radius: float | None = Field(None, gt=0)
+    """Measure at this radius, too, the same for every model; None only at the solved one."""
     resamples: int = Field(10_000, ge=100)
     """Bootstrap resamples of the events."""
     smallest_units: int = Field(5, ge=2)

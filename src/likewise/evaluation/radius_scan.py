@@ -1,6 +1,6 @@
-"""One neighbor search, every radius: efficiency and purity of all smaller graphs, and the radius that an efficiency needs.
+"""Every radius at once: efficiency and purity of all graphs that a radius makes, and the radius that an efficiency needs.
 
-Shapes: E candidate edges, T true edges, R radii, D dimensions.
+Shapes: T true edges, R radii, D dimensions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.errors import DataError
-from likewise.evaluation.edges import FALSE, TRUE, Int8, TrueEdges
+from likewise.evaluation.edges import TrueEdges
+from likewise.evaluation.graphs import EventCounts
 from likewise.types import Float64, Int64
 
 CHUNK = 1 << 20  # true edges whose vectors are held at once, in float64
@@ -22,17 +23,40 @@ CHUNK = 1 << 20  # true edges whose vectors are held at once, in float64
 class RadiusScan:
     """Counts at each of `radii` [R] float64, ascending; scans of several events at the same radii add up.
 
-    `edges`, `true_found`, `signal_found` [R] int64: candidate edges not farther apart than that. `hits`, `true`, `signal` do not
-    depend on the radius. The metrics are those of `likewise.evaluation.graphs`; not a number where nothing is below the line.
+    `edges`, `true_found`, `signal_found` [R] int64: candidate edges not farther apart than that; `weight_found` [R] float64: what
+    the signal edges among them weigh. `hits`, `true`, `signal`, `weight` do not depend on the radius. The metrics are those of
+    `likewise.evaluation.graphs`; not a number where nothing is below the line.
     """
 
     radii: Float64
     edges: Int64
     true_found: Int64
     signal_found: Int64
+    weight_found: Float64
     hits: int
     true: int
     signal: int
+    weight: float
+
+    @classmethod
+    def of(cls, radii: Float64, pairs: Float64, apart: Float64, true: TrueEdges) -> RadiusScan:
+        """One event: `pairs` [R] within each radius, exact or estimated, and how far `apart` [T] the hits of true edges are."""
+        signal = np.argsort(apart[true.signal], kind="stable")
+        near = apart[true.signal][signal]
+        found = np.searchsorted(np.sort(apart), radii, side="right").astype(np.int64)
+        signal_found = np.searchsorted(near, radii, side="right").astype(np.int64)
+        weight = np.concatenate([[0.0], np.cumsum(true.weight[true.signal].astype(np.float64)[signal])])
+        return cls(
+            radii=np.asarray(radii, dtype=np.float64),
+            edges=np.maximum(np.rint(pairs).astype(np.int64), found),
+            true_found=found,
+            signal_found=signal_found,
+            weight_found=weight[signal_found],
+            hits=true.hits,
+            true=len(true),
+            signal=len(near),
+            weight=float(weight[-1]),
+        )
 
     def __add__(self, other: RadiusScan) -> RadiusScan:
         if not isinstance(other, RadiusScan):
@@ -43,9 +67,26 @@ class RadiusScan:
             self.edges + other.edges,
             self.true_found + other.true_found,
             self.signal_found + other.signal_found,
+            self.weight_found + other.weight_found,
             self.hits + other.hits,
             self.true + other.true,
             self.signal + other.signal,
+            self.weight + other.weight,
+        )
+
+    def counts(self, radius: float) -> EventCounts:
+        """The counts at one of the radii."""
+        place = int(np.searchsorted(self.radii, radius))
+        assert self.radii[place] == radius, "one of the radii that were scanned"
+        return EventCounts(
+            hits=self.hits,
+            edges=int(self.edges[place]),
+            true=self.true,
+            true_found=int(self.true_found[place]),
+            signal=self.signal,
+            signal_found=int(self.signal_found[place]),
+            signal_weight=self.weight,
+            signal_weight_found=float(self.weight_found[place]),
         )
 
     @property
@@ -72,33 +113,6 @@ class RadiusScan:
     def neighbors(self) -> Float64:
         """[R]: candidate edges at each hit, from both sides."""
         return _share(2 * self.edges, self.hits)
-
-
-def radius_scan(distance: NDArray[np.floating], label: Int8, true: TrueEdges, radii: Float64, *, searched: float) -> RadiusScan:
-    """The graph of one event at every radius, from the edges of one search: distances [E] and labels [E] (1, 0, -1).
-
-    `searched` is that search's radius: DataError for a larger one, whose edges were never found, and for radii that do not
-    rise. The search must not have been capped. Radii are compared in the distances' own precision: rounding keeps the order,
-    so that an edge within a radius stays within it.
-    """
-    if len(radii) == 0 or (np.diff(radii) <= 0).any():
-        raise DataError("Radii to scan must be at least one, each larger than the one before.")
-    if radii[-1] > searched:
-        raise DataError(f"The radius {radii[-1]:g} is beyond {searched:g}, within which edges were searched: search farther.")
-    bins = np.searchsorted(radii.astype(distance.dtype), distance, side="left")  # the first radius that reaches the edge
-
-    def up_to(chosen: NDArray[np.integer]) -> Int64:
-        return np.cumsum(np.bincount(chosen, minlength=len(radii) + 1)[: len(radii)]).astype(np.int64)
-
-    return RadiusScan(
-        radii=np.asarray(radii, dtype=np.float64),
-        edges=up_to(bins),
-        true_found=up_to(bins[label != FALSE]),
-        signal_found=up_to(bins[label == TRUE]),
-        hits=true.hits,
-        true=len(true),
-        signal=int(np.count_nonzero(true.signal)),
-    )
 
 
 def true_distances(vectors: NDArray[np.floating], true: TrueEdges) -> Float64:

@@ -6,11 +6,12 @@ Shapes: n points, D dimensions, R radii, m points whose surroundings are counted
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from likewise.types import Float64
+from likewise.types import Float64, Int64
 
 CELLS = 1 << 22  # distances held at once: 16 MB
 
@@ -25,17 +26,30 @@ def surroundings(vectors: Tensor, *, sampled: int, seed: int) -> Iterator[tuple[
         yield rows, torch.cdist(vectors[rows], vectors, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def pairs_within_radii(vectors: Tensor, radii: Float64, *, sampled: int, seed: int) -> tuple[Float64, bool]:
-    """[R] float64: unordered pairs of the vectors [n, D] at most each of `radii`, ascending, apart; and whether that is exact.
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """`pairs` [R] float64: unordered pairs at most each radius apart, an estimate unless `exact`; `neighbors` [m] int64: of each
+    counted point, the others within one of the radii."""
 
-    With more than `sampled` points it is an unbiased estimate from the surroundings of so many, drawn by `seed`. Distances are
-    float32, by differences.
+    pairs: Float64
+    neighbors: Int64
+    exact: bool
+
+
+def count_surroundings(vectors: Tensor, radii: Float64, place: int, *, sampled: int, seed: int) -> Surroundings:
+    """Count pairs of vectors [n, D] within each of `radii` [R], ascending, and the neighbors within `radii[place]`.
+
+    With more than `sampled` points the pairs are an unbiased estimate from the surroundings of so many, drawn by `seed`.
+    Distances are float32, by differences.
     """
     count, asked = len(vectors), min(len(vectors), sampled)
     limits = torch.from_numpy(radii).float().to(vectors.device)
     histogram = torch.zeros(len(radii) + 1, dtype=torch.int64, device=vectors.device)
+    neighbors = [torch.zeros(0, dtype=torch.int64)]
     for _, apart in surroundings(vectors, sampled=sampled, seed=seed):
-        histogram += torch.bincount(torch.bucketize(apart, limits).ravel(), minlength=len(histogram))
-    histogram[0] -= asked  # each point is within any radius of itself
+        reached = torch.bucketize(apart, limits)
+        histogram += torch.bincount(reached.ravel(), minlength=len(histogram))
+        neighbors.append((reached <= place).sum(dim=1).cpu() - 1)  # each point is within any radius of itself
+    histogram[0] -= asked
     pairs: Float64 = histogram.cumsum(0)[:-1].double().cpu().numpy() * (count / max(1, asked) / 2)
-    return pairs, count <= sampled
+    return Surroundings(pairs, torch.cat(neighbors).numpy(), count <= sampled)

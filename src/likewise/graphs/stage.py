@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import Corpus, WholeShard
+from likewise.data.corpus import Corpus
 from likewise.data.split import Division
 from likewise.encoders.fit import load_encoder
 from likewise.errors import DataError
-from likewise.evaluation.graph_evaluate import true_edges
-from likewise.graphs.build import build_graph
-from likewise.graphs.event import GraphOptions, HitArrays, Pedigree
+from likewise.graphs.event import GraphOptions, Pedigree
 from likewise.graphs.files import graph_path, is_whole, read_graph, write_graph
 from likewise.graphs.options import GraphResultOptions
+from likewise.graphs.shards import shard_graph
 from likewise.graphs.tables import write_tables
-from likewise.neighbors.radius import within
 from likewise.types import SPLITS
 from likewise.vectors.precision import device_for
 from likewise.vectors.shards import load_shard, vectors_of
@@ -47,7 +43,7 @@ def keep_graphs(draft: Draft, options: GraphResultOptions, made: Made) -> None:
         file = (path / graph_path(path, name).name).as_posix()
         if not (draft.has(file) and is_whole(draft.file(file), pedigree)):
             loaded = load_shard(corpus, number, device)
-            graph = build_graph(hits_of(loaded.shard), vectors_of(encoder, loaded).cpu().numpy(), pedigree, within)
+            graph = shard_graph(loaded.shard, vectors_of(encoder, loaded), pedigree)
             with draft.write(file) as temporary:
                 os.replace(write_graph(draft.scratch("graphs"), graph), temporary)
             if options.tables:
@@ -60,21 +56,6 @@ def keep_graphs(draft: Draft, options: GraphResultOptions, made: Made) -> None:
     draft.write_json("graphs.json", {"radius": radius, "max_neighbors": options.max_neighbors, "events": events})
     edges = sum(int(event["edges"]) for event in events)
     draft.say(f"{len(events)} graphs with {edges:,} edges within {radius:.4g}, in {draft.path / 'graphs'}.")
-
-
-def hits_of(shard: WholeShard) -> HitArrays:
-    """What a graph file tells of the hits; the first three features are r, φ and z."""
-    features, columns = shard.features, shard.columns
-    return HitArrays(
-        event=shard.name,
-        hit_id=columns["hit_id"].astype(np.int64),
-        particle=columns["particle"].astype(np.int64),
-        r=features[:, 0],
-        phi=features[:, 1],
-        z=features[:, 2],
-        features=features,
-        true=true_edges(shard),
-    )
 
 
 def _radius(options: GraphResultOptions, made: Made) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import time
 from collections.abc import Callable
 from typing import Any, overload
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.errors import DataError
+from likewise.errors import DataError, MissingExtra
 from likewise.neighbors.guard_band import band, largest_coordinate
 from likewise.neighbors.tensor_within import tensor_within
 from likewise.types import Edges, Float32
@@ -75,7 +76,8 @@ def within(
     if _compilable(points):
         edges = _compiled(_array(points), radius, None if queries is None else _array(queries), max_neighbors, each_pair_once)
         return _as_tensors(edges) if isinstance(points, Tensor) else edges
-    found = tensor_within(_tensor(points), radius, None if queries is None else _tensor(queries), max_neighbors, each_pair_once)
+    search = _in_triton() if isinstance(points, Tensor) and points.is_cuda and _asks_for_triton() else tensor_within
+    found = search(_tensor(points), radius, None if queries is None else _tensor(queries), max_neighbors, each_pair_once)
     return found if isinstance(points, Tensor) else _as_arrays(found)
 
 
@@ -121,6 +123,20 @@ def _compiled(points: Float32, radius: float, queries: Float32 | None, most: int
         ready(dimension, "nearest")
         found = nearest_within(search, most, threads)
     return found
+
+
+def _asks_for_triton() -> bool:
+    """Whether the environment asks for the search in Triton, which was not measured on a GPU yet."""
+    return os.environ.get("LIKEWISE_TRITON") == "1"
+
+
+def _in_triton() -> Callable[..., Edges[Tensor]]:
+    """The search in Triton; MissingExtra where Triton is not installed."""
+    if importlib.util.find_spec("triton") is None:
+        raise MissingExtra("triton", "LIKEWISE_TRITON=1")
+    from likewise.neighbors.triton_within import triton_within
+
+    return triton_within
 
 
 def _compilable(points: Any) -> bool:

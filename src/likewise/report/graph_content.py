@@ -31,13 +31,12 @@ class GraphRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventDisplay:
-    """One event with one particle: its properties in words, its hits, its edges before and after, and all hits' degrees."""
+    """One event with one particle: its properties in words, its hits, its edges before and after."""
 
     event: str
     particle: Sequence[tuple[str, str]]
     hits: DisplayHits
     edges: Sequence[DisplayEdges]
-    degrees: Mapping[str, Degrees]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,4 +60,5 @@ class Graphs:
     radius: float
     scans: Mapping[str, RadiusScan]
     binned: Mapping[str, Mapping[str, BinnedEfficiency]]
+    degrees: Mapping[str, Degrees]
     display: EventDisplay | None

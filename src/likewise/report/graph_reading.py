@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from likewise.artifacts.artifact import Artifact
 from likewise.evaluation.binned import BinnedEfficiency
 from likewise.evaluation.degrees import Degrees
-from likewise.evaluation.event_sample import EDGES, HITS, NEIGHBORS, PARTICLE
+from likewise.evaluation.event_sample import EDGES, HITS, PARTICLE
+from likewise.evaluation.measurement_tables import read_binned, read_neighbors, read_scan
 from likewise.evaluation.radius_scan import RadiusScan
 from likewise.figures.event_display import DisplayEdges, DisplayHits
 from likewise.report.facts import Finished, file_of
@@ -48,17 +49,19 @@ def read_graphs(finished: Finished) -> Graphs | None:
         signal=int(counts["signal"]),
         systems=names,
         handed_over=handed_over,
-        rows=tuple(_rows(told)),
+        rows=tuple(_rows(told, found["at_radius"])),
         estimated=[name for name, system in told.items() if not system["exact"]],
-        sampled=int(found.get("sampled", 0)),
+        sampled=int(found["sampled"]),
         radius=float(told[handed_over]["radius"]),
         scans=_scans(artifact, told),
         binned=_binned(artifact, [name for name in names if name != "raw"]),
+        degrees=_degrees(artifact, names),
         display=_display(artifact, handed_over),
     )
 
 
-def _rows(told: Mapping[str, Mapping[str, Any]]) -> Iterator[GraphRow]:
+def _rows(told: Mapping[str, Mapping[str, Any]], fixed: float | None) -> Iterator[GraphRow]:
+    """At the radius solved for each system, and at the fixed one if there is one."""
     purity = {name: system["metrics"]["signal_purity"]["micro"] for name, system in told.items()}
     for metric, label, note, better in METRICS:
         estimates = [system["metrics"][metric] for system in told.values()]
@@ -70,6 +73,10 @@ def _rows(told: Mapping[str, Mapping[str, Any]]) -> Iterator[GraphRow]:
             times = [Cell("–" if value is None else f"{_factor(value / purity['raw'])}×") for value in purity.values()]
             yield GraphRow("Over that of raw features", "how many times as pure, at the same efficiency", times, best)
     yield GraphRow("Radius", "solved for the efficiency", [Cell(f"{system['radius']:.4g}") for system in told.values()], None)
+    if fixed is not None:
+        for metric, label, _, _ in METRICS:
+            cells = [_cell(system["at_radius"][metric]) for system in told.values()]
+            yield GraphRow(label, f"at the radius {fixed:.4g}, the same for all", cells, None)
 
 
 def _cell(estimate: Mapping[str, Any]) -> Cell:
@@ -96,12 +103,7 @@ def _scans(artifact: Artifact, told: Mapping[str, Mapping[str, Any]]) -> dict[st
     if not artifact.has("scan.parquet"):
         return {}
     table = artifact.table("scan.parquet")
-    scans = {}
-    for name, system in told.items():
-        counts = system["metrics"]["counts"]
-        radii, edges, true, signal = _columns(_of(table, name), "radius", "edges", "true_found", "signal_found")
-        scans[name] = RadiusScan(radii, edges, true, signal, counts["hits"], counts["true"], counts["signal"])
-    return scans
+    return {name: read_scan(table, STORED[name], system["metrics"]["counts"]) for name, system in told.items()}
 
 
 def _binned(artifact: Artifact, names: Sequence[str]) -> dict[str, dict[str, BinnedEfficiency]]:
@@ -110,13 +112,17 @@ def _binned(artifact: Artifact, names: Sequence[str]) -> dict[str, dict[str, Bin
         return {}
     table = artifact.table("binned.parquet")
     found: dict[str, dict[str, BinnedEfficiency]] = {}
-    for property_ in dict.fromkeys(table["property"].to_pylist()):
-        for name in names:
-            low, high, seen, total = _columns(
-                _of(table, name).filter(pc.field("property") == property_), "from", "to", "found", "total"
-            )
-            found.setdefault(property_, {})[name] = BinnedEfficiency(np.append(low, high[-1]), seen, total, outside=0)
+    for name in names:
+        for property_, binned in read_binned(table, STORED[name]).items():
+            found.setdefault(property_, {})[name] = binned
     return found
+
+
+def _degrees(artifact: Artifact, names: Sequence[str]) -> dict[str, Degrees]:
+    if not artifact.has("neighbors.parquet"):
+        return {}
+    table = artifact.table("neighbors.parquet")
+    return {name: read_neighbors(table, STORED[name]) for name in names}
 
 
 def _display(artifact: Artifact, handed_over: str) -> EventDisplay | None:
@@ -129,26 +135,18 @@ def _display(artifact: Artifact, handed_over: str) -> EventDisplay | None:
     titles = (
         {"start": "Before training", "trained": "After training"} if handed_over == "trained" else {"start": "The start, kept"}
     )
-    edges, neighbors = artifact.table(EDGES), artifact.table(NEIGHBORS)
+    edges = artifact.table(EDGES)
     return EventDisplay(
         event=str(particle["event"]),
         particle=tuple(_properties(particle)),
         hits=hits,
         edges=[_edges(title, _of(edges, name)) for name, title in titles.items()],
-        degrees={name: _degrees(_of(neighbors, name)) for name in (*titles, "raw")},
     )
 
 
 def _edges(title: str, table: pa.Table) -> DisplayEdges:
     first, second = _columns(table, "first", "second")
     return DisplayEdges(title, np.stack([first, second]), np.asarray(table["true"]).astype(np.bool_))
-
-
-def _degrees(table: pa.Table) -> Degrees:
-    neighbors, count = _columns(table, "neighbors", "hits")
-    hits = np.zeros(int(neighbors.max(initial=0)) + 1, dtype=np.int64)
-    hits[neighbors] = count
-    return Degrees(hits)
 
 
 def _properties(particle: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -11,6 +11,10 @@ from markupsafe import Markup
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.evaluation.digits import plain, signed
+from likewise.figures.drawing import Drawing
+from likewise.figures.event_display import event_display
+from likewise.figures.graphs import graph_drawings
+from likewise.figures.paper import save
 from likewise.figures.plots import (
     Difference,
     Scores,
@@ -23,7 +27,6 @@ from likewise.figures.plots import (
 )
 from likewise.figures.style import svg
 from likewise.report.content import Content, Headline
-from likewise.report.graph_figures import graph_figures
 from likewise.report.names import SYSTEMS
 from likewise.report.numbers import duration, size
 from likewise.report.options import ReportOptions
@@ -38,8 +41,18 @@ def report(
     finished: Mapping[str, Artifact],
     stages: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write report.html from whichever stages ran. `stages`: {stage, seconds, peak_memory_bytes, skipped (optional)} of each."""
-    draft.write_text("report.html", render(read_content(options, recipe=recipe, finished=finished, stages=stages)))
+    """Write report.html from whichever stages ran. `stages`: {stage, seconds, peak_memory_bytes, skipped (optional)} of each.
+
+    Each figure is also written as figures/NAME.pdf or .png, where the options ask for it.
+    """
+    content = read_content(options, recipe=recipe, finished=finished, stages=stages)
+    draft.write_text("report.html", render(content))
+    if options.figures:
+        with draft.write_folder("figures") as folder:
+            for drawing in _drawings(content):
+                for kind in options.figures:
+                    save(drawing.figure, folder / f"{drawing.name}.{kind}")
+        draft.say(f"The figures as {' and '.join(options.figures)} are in {draft.path / 'figures'}.")
 
 
 def render(content: Content) -> str:
@@ -52,34 +65,43 @@ def render(content: Content) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"plain": plain, "signed": signed, "duration": duration, "size": size}
-    return environment.get_template("page.html").render(page=content, figures=_figures(content), names=SYSTEMS)
+    # our own SVG, its texts escaped by matplotlib
+    figures = {drawing.name: Markup(svg(drawing.figure, drawing.description)) for drawing in _drawings(content)}
+    return environment.get_template("page.html").render(page=content, figures=figures, names=SYSTEMS)
 
 
-def _figures(content: Content) -> dict[str, Markup]:
-    """The page's figures, by name, as SVG; those without data are absent."""
-    found: dict[str, str] = {}
-    headline, training = content.headline, content.training
+def _drawings(content: Content) -> Iterator[Drawing]:
+    """The page's figures; those without data are absent."""
+    headline, training, graphs = content.headline, content.training, content.graphs
     metric = headline.metric if headline else ""
     if headline and headline.sure and (headline.compared or headline.rivals):
-        found["verdict"] = svg(verdict_intervals(_differences(headline), metric), f"Differences of {metric} with 95% intervals")
+        described = f"Differences of {metric} with 95% intervals"
+        yield Drawing("verdict", verdict_intervals(_differences(headline), metric), described)
     if content.curves:
         curves = recall_curves({curve.name: curve.values for curve in content.curves})
-        found["recall"] = svg(curves, "Recall by number of results, for each system")
+        yield Drawing("recall", curves, "Recall by number of results, for each system")
     if content.similarities:
         panels = {part.title: Scores(part.positive, part.random, part.hardest) for part in content.similarities}
-        found["similarities"] = svg(score_distributions(panels), "Distributions of the similarity of right and wrong documents")
+        described = "Distributions of the similarity of right and wrong documents"
+        yield Drawing("similarities", score_distributions(panels), described)
     if training and len(training.steps):
-        found["loss"] = svg(loss_curve(training.steps, training.losses), "Training loss by step")
+        yield Drawing("loss", loss_curve(training.steps, training.losses), "Training loss by step")
     if training and len(training.evaluated):
         step = training.chosen_step if training.chosen == "trained" else 0
         points = (training.evaluated, training.validation)
         curve = validation_curve(*points, start=training.start, chosen=step, label=training.metric)
-        found["validation"] = svg(curve, f"{training.metric} on the validation split by step")
+        yield Drawing("validation", curve, f"{training.metric} on the validation split by step")
     if content.examples:
-        found["gains"] = svg(gains_and_losses(content.examples.changes, metric), f"Change of {metric} of every query")
-    if content.graphs:
-        found |= graph_figures(content.graphs)
-    return {name: Markup(text) for name, text in found.items()}  # our own SVG, its texts escaped by matplotlib
+        described = f"Change of {metric} of every query"
+        yield Drawing("gains", gains_and_losses(content.examples.changes, metric), described)
+    if graphs:
+        marks: Any = {"chosen": graphs.handed_over, "radius": graphs.radius, "efficiency": graphs.efficiency}
+        yield from graph_drawings(graphs.scans, graphs.binned, graphs.degrees, **marks)
+        if graphs.display:
+            described = (
+                "An event in the transverse plane and from the side, and the edges of one particle before and after training"
+            )
+            yield Drawing("event", event_display(graphs.display.hits, graphs.display.edges), described)
 
 
 def _differences(headline: Headline) -> list[Difference]:

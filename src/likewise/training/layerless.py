@@ -17,7 +17,7 @@ from likewise.mining.step import StepMiner, training_pairs
 from likewise.training.base import EmbeddingBase
 from likewise.training.options import TrainOptions
 from likewise.types import Batch, Int64, Loss, Pairs
-from likewise.vectors.shards import LoadedShard, ShardStore
+from likewise.vectors.shards import LoadedShard, ShardStore, vectors_of
 
 
 class LayerlessEmbedding(EmbeddingBase):
@@ -59,3 +59,7 @@ class LayerlessEmbedding(EmbeddingBase):
         assert self._current is not None, "choose comes first"
         vectors: Tensor = self(self._current.features[rows])
         return vectors
+
+    def test_step(self, batch: Batch[Int64], batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """Vectors [n, D] float32 of all hits of an event, for the callbacks of `likewise.training.graph_callbacks`."""
+        return vectors_of(self, self.shards.at(int(batch.rows[0])))

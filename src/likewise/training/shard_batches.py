@@ -43,7 +43,7 @@ class ShardBatches:
             shard = self._shards[order[place]]
             number = self._number
             self._number += 1
-            yield Batch(np.arange(shard.start, shard.stop), NO_PAIRS.a, NO_PAIRS, number)
+            yield _whole(shard, number)
 
     def feedback(self, result: LossResult) -> None:
         """Nothing here depends on how a batch went."""
@@ -57,3 +57,22 @@ class ShardBatches:
         ours = (self._seed, [shard.name for shard in self._shards])
         assert (state["seed"], state["shards"]) == ours, "a saved place in other batches"
         self._number = int(state["number"])
+
+
+class WholeShards:
+    """Every shard once, in order, as a batch: what `trainer.test` goes through, as often as it likes."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self._shards = tuple(shards)
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __iter__(self) -> Iterator[Batch[Int64]]:
+        """From the first to the last."""
+        return (_whole(shard, number) for number, shard in enumerate(self._shards))
+
+
+def _whole(shard: Shard, number: int) -> Batch[Int64]:
+    """All rows of a shard."""
+    return Batch(np.arange(shard.start, shard.stop), NO_PAIRS.a, NO_PAIRS, number)

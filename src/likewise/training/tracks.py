@@ -13,7 +13,7 @@ from likewise.mining.step import StepMiner
 from likewise.neighbors.radius import prepare
 from likewise.options import build
 from likewise.training.base import EmbeddingBase
-from likewise.training.graph_validation import GraphValidation
+from likewise.training.graph_validation import TOLD, GraphValidation
 from likewise.training.layerless import LayerlessEmbedding
 from likewise.training.options import TrainOptions
 from likewise.training.shard_batches import ShardBatches
@@ -35,18 +35,20 @@ class TracksPreset:
             validation = train
         prepare(encoder.dimension, draft.say)
         self.batches = ShardBatches([corpus.shards[number] for number in train.tolist()], options.epochs, draft.seed)
-        self.metrics: Sequence[str] = tuple(dict.fromkeys(filter(None, (options.metric, options.guard))))
+        choosing = tuple(dict.fromkeys(filter(None, (options.metric, options.guard))))
+        self.metrics: Sequence[str] = (*choosing, *TOLD)
         self._encoder = encoder
         self._options = options
         self._miner = StepMiner(mine)
         self._seed = draft.seed
         self._store = ShardStore(corpus, options.shards_in_memory, device_for(options.device, "train"))
-        self._validation = GraphValidation(validation.tolist(), self._store.get, self.metrics, draft.seed)
+        self._loss = build(options.loss)
+        self._validation = GraphValidation(validation.tolist(), self._store.get, choosing, self._miner, self._loss, draft.seed)
 
     def module(self, steps: int) -> EmbeddingBase:
         """The module."""
-        loss = build(self._options.loss)
-        return LayerlessEmbedding(self._encoder, loss, self._miner, self._store, self._options, steps=steps, seed=self._seed)
+        parts = (self._encoder, self._loss, self._miner, self._store, self._options)
+        return LayerlessEmbedding(*parts, steps=steps, seed=self._seed)
 
     def measure(self, step: int) -> Mapping[str, float]:
         """Graph metrics of the validation events."""

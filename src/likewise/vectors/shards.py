@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,11 +13,23 @@ from torch import Tensor
 
 from likewise.data.corpus import Corpus, WholeShard
 from likewise.data.path_evidence import PathEvidence
-from likewise.encoders.base import Encoder
 from likewise.types import Int64
 
 CHUNK = 1 << 17  # items embedded at once
 GROUP = "particle"  # the column of codes of what belongs together; 0 is none
+
+
+class Model(Protocol):
+    """An encoder, or a module that trains one: features [n, F] to vectors [n, D]."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """The vectors."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +66,13 @@ class ShardStore:
         features: NDArray[np.float32] = self._corpus.payload(rows)
         return features
 
+    def number_at(self, row: int) -> int:
+        """The number of the shard that holds a row."""
+        return int(np.searchsorted(self._starts, row, side="right")) - 1
+
     def at(self, row: int) -> LoadedShard:
         """The shard that holds a row."""
-        return self.get(int(np.searchsorted(self._starts, row, side="right")) - 1)
+        return self.get(self.number_at(row))
 
     def get(self, number: int) -> LoadedShard:
         """A shard by its number."""
@@ -77,7 +94,7 @@ def load_shard(corpus: Corpus, number: int, device: torch.device) -> LoadedShard
 
 
 @torch.inference_mode()
-def vectors_of(encoder: Encoder, shard: LoadedShard) -> Tensor:
+def vectors_of(model: Model, shard: LoadedShard) -> Tensor:
     """[n, D] float32: all items of a shard by the present weights, where the shard is."""
-    pieces = torch.split(shard.features.to(encoder.device), CHUNK)
-    return torch.cat([encoder(piece).float() for piece in pieces]).to(shard.features.device)
+    pieces = torch.split(shard.features.to(model.device), CHUNK)
+    return torch.cat([model(piece).float() for piece in pieces]).to(shard.features.device)

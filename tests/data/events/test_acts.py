@@ -47,6 +47,13 @@ def test_measurements_are_placed_by_their_sensors(tmp_path: Path, prefix: str) -
     assert event.module.tolist() == [9] * 3
 
 
+def test_measurements_weigh_what_a_column_says(tmp_path: Path) -> None:
+    event = read(write(tmp_path), "event000000002", weight="local1")
+    assert event.weight.tolist() == [2, 0, 0]
+    with pytest.raises(DataError, match=r"measurements\.csv have no column mine"):
+        read(tmp_path, "event000000002", weight="mine")
+
+
 def test_truth_is_that_of_the_first_simulated_hit(tmp_path: Path) -> None:
     event = read(write(tmp_path), "event000000002")
     assert event.particle.view(np.uint64).tolist() == [PRIMARY, DECAYED, 0]

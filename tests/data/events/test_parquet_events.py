@@ -43,6 +43,15 @@ def test_another_table_of_hits_is_an_event_named_by_its_file(tmp_path: Path) -> 
     assert event.particle.tolist() == [0, 0]
 
 
+def test_hits_weigh_what_a_column_says(tmp_path: Path) -> None:
+    columns = {"hit_id": [4, 5], "x": [1.0, 2.0], "y": [0.0, 0.0], "z": [3.0, 3.0], "weight": [1.0, 2.0], "mine": [3.0, 0.0]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert read_event(tmp_path / "a.parquet").weight.tolist() == [1, 2]
+    assert read_event(tmp_path / "a.parquet", "mine").weight.tolist() == [3, 0]
+    with pytest.raises(DataError, match="no column yours"):
+        read_event(tmp_path / "a.parquet", "yours")
+
+
 def test_what_is_wrong_is_named_with_its_file(tmp_path: Path) -> None:
     path = tmp_path / "event.parquet"
     write_event(small_event([1, 1]), path)

@@ -41,6 +41,14 @@ def test_its_true_edges_are_found_again() -> None:
     assert set(zip(*consecutive_edges(read_pyg(WRITTEN), "path").tolist(), strict=True)) == written
 
 
+def test_hits_weigh_what_a_tensor_says(tmp_path: Path) -> None:
+    torch.save(plain(hit_mine=torch.tensor([1.0, 0.5, 0.0])), tmp_path / "event.pt")
+    assert read_pyg(tmp_path / "event.pt", weight="mine").weight.tolist() == [1, 0.5, 0]
+    assert read_pyg(tmp_path / "event.pt").weight.tolist() == [1, 1, 1]
+    with pytest.raises(DataError, match="has no hit_other"):
+        read_pyg(tmp_path / "event.pt", weight="other")
+
+
 def test_momenta_may_be_in_gev(tmp_path: Path) -> None:
     torch.save(plain(track_particle_pt=torch.tensor([1.5])), tmp_path / "event.pt")
     assert read_pyg(tmp_path / "event.pt", "GeV").pt.tolist() == [1.5, 1.5, 0]

@@ -57,6 +57,18 @@ def test_every_column(tmp_path: Path, zipped: bool) -> None:
     assert event.cells.tolist() == [[1, 2, 1, 1], [2, 0.75, 3, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
+def test_hits_weigh_what_a_column_says(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    assert read(folder, "event000000007").weight.tolist() == [1, 1, 1, 1]
+    assert read(folder, "event000000007", weight="weight").weight.tolist() == [0.5, 0.5, 0, 0]
+    assert read(folder, "event000000007", weight="layer_id").weight.tolist() == [2, 4, 2, 2], "of the hits, if not of truth"
+    with pytest.raises(DataError, match=r"truth\.csv and .*hits\.csv have no column mine; .* weight_column"):
+        read(folder, "event000000007", weight="mine")
+    write(tmp_path, "truth", truth=FILES["truth"].replace("0.5\n", "-0.5\n", 1))
+    with pytest.raises(DataError, match=r"hit 20 has the weight -0\.5"):
+        read(folder, "event000000007", weight="weight")
+
+
 def test_generations_have_twelve_bits() -> None:
     assert made_in_collision(np.array([PRIMARY, SECONDARY, PRIMARY | (1 << 35), PRIMARY | (1 << 23)])).tolist() == [1, 0, 0, 1]
 

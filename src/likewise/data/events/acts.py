@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data.events.cells import CELL_NAMES, cell_features
-from likewise.data.events.columns import IDENTIFIER, INTEGER, NUMBER, Columns, read_columns
+from likewise.data.events.columns import IDENTIFIER, INTEGER, NUMBER, Columns, read_columns, weights_of
 from likewise.data.events.event import Event, make_event
 from likewise.data.events.identifiers import bits
 from likewise.data.events.lookup import find_rows
@@ -35,13 +35,14 @@ _ORDER = {"index": INTEGER, "tt": NUMBER}
 _CELLS = {"channel0": INTEGER, "channel1": INTEGER, "value": NUMBER}
 
 
-def read_acts(name: str, files: Mapping[str, Path]) -> Event:
+def read_acts(name: str, files: Mapping[str, Path], weight: str | None = None) -> Event:
     """The event whose files are given by kind: KINDS (cells may be missing), and "detectors" beside an event not "exact_".
 
     A hit of the event is a measurement. Where several simulated hits were merged into one, it belongs to the first of them;
     where none made it, it is noise. A particle may leave several measurements on one layer: all are its hits. Positions are
     the simulated ones if the name begins with "exact_", else the local ones placed by the sensors of detectors.csv. `path` is
-    the number of the simulated hit along its particle (or its time, where the file has no numbers). Raises DataError.
+    the number of the simulated hit along its particle (or its time, where the file has no numbers). `weight` names the column of
+    the measurements that holds their weights. Raises DataError.
     """
     for kind in (*KINDS[:4], *(() if is_exact(name) else ("detectors",))):
         if kind not in files:
@@ -55,6 +56,8 @@ def read_acts(name: str, files: Mapping[str, Path]) -> Event:
     columns |= _truth(simulated, rows, read_particles(files["particles"], made_in_collision), files["particles"])
     cells = _cells(files["cells"], measured["measurement_id"]) if "cells" in files else None
     columns["hit_id"] = measured["measurement_id"]
+    if weight is not None:
+        columns["weight"] = weights_of(weight, [files["measurements"]], "measurement_id", measured["measurement_id"])
     return make_event(name, columns, file=files["measurements"], cells=cells, cell_names=() if cells is None else CELL_NAMES)
 
 

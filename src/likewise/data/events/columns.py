@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
+from likewise.data.events.lookup import find_rows
 from likewise.errors import DataError
+from likewise.types import Int64
 
 IDENTIFIER = pa.uint64()  # particle and geometry ids use all 64 bits
 INTEGER = pa.int64()
@@ -36,6 +39,20 @@ def read_columns(path: Path, required: Mapping[str, pa.DataType], optional: Mapp
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; its columns are {', '.join(table.column_names)}.")
     return {name: _array(path, name, table[name]) for name in wanted if name in table.column_names}
+
+
+def weights_of(name: str, paths: Sequence[Path], key: str, wanted: Int64) -> NDArray[Any]:
+    """The column `name` of the first of these files that has it, for the rows whose `key` is wanted; DataError if none has."""
+    for path in paths:
+        table = read_columns(path, {key: INTEGER}, {name: NUMBER})
+        if name not in table:
+            continue
+        rows = find_rows(table[key], wanted)
+        if (rows < 0).any():
+            raise DataError(f"{path} has no {name} of {key} {wanted[np.argmin(rows)]}; complete it, or leave this event out.")
+        return table[name][rows]
+    files = " and ".join(str(path) for path in paths)
+    raise DataError(f"{files} have no column {name}; write it, or leave out [ingest] weight_column.")
 
 
 def _array(path: Path, name: str, column: Any) -> NDArray[Any]:

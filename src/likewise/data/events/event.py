@@ -55,6 +55,8 @@ class Event:
     path: Float32
     """[n]: the hit's order along its trajectory: the distance from where the particle was made in mm, or any other measure
     that grows along it."""
+    weight: Float32
+    """[n]: how much the hit counts, 0 or more; 1 unless the file says otherwise."""
     cells: Float32
     """[n, C]: what the sensor cells of the hit say; C may be 0."""
     cell_names: tuple[str, ...]
@@ -141,6 +143,8 @@ def _missing(column: str, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     count = len(columns["hit_id"])
     if column in _UNKNOWN:
         return np.full(count, -1, dtype=np.int64)
+    if column == "weight":
+        return np.ones(count, dtype=np.float32)
     if column == "hits_of_particle" and "particle" in columns:
         return hits_of(columns["particle"])
     return np.zeros(count, dtype=np.int64)
@@ -160,6 +164,9 @@ def _check_numbers(event: Event, file: object) -> None:
         may_be_unknown = column == "production_radius"
         _refuse(np.isinf(values) if may_be_unknown else ~np.isfinite(values), event, column, file)
     _refuse(~np.isfinite(event.cells).all(axis=1), event, "a cell feature", file)
+    if (event.weight < 0).any():
+        hit = event.hit_id[np.argmin(event.weight)]
+        raise DataError(f"{file}: hit {hit} has the weight {event.weight.min():g}; weights are 0 or more.")
 
 
 def _refuse(bad: Any, event: Event, column: str, file: object) -> None:

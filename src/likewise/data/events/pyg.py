@@ -42,13 +42,14 @@ _CELL_FEATURES = ("cell_count", "cell_val", "leta", "lphi", "lx", "ly", "lz", "g
 Attributes = dict[str, NDArray[Any]]
 
 
-def read_pyg(path: Path, momentum_unit: MomentumUnit = "MeV") -> Event:
+def read_pyg(path: Path, momentum_unit: MomentumUnit = "MeV", weight: str | None = None) -> Event:
     """The event of a file, named as the file is; acorn writes transverse momenta in MeV, other people may not.
 
     Positions are `hit_x`, `hit_y`, `hit_z`, or `hit_r`, `hit_phi`, `hit_z`. The particle of a hit is `hit_particle_id`, else
     the `track_particle_id` of a true edge that touches it; the particle's properties are `hit_particle_…` or
     `track_particle_…`. `path` is `hit_path` if there is one, else the number of true edges from the particle's first hit.
-    A particle that no true edge touches has no known momentum: it is 0. Raises DataError, naming file and reason.
+    A particle that no true edge touches has no known momentum: it is 0. `weight` names the tensor `hit_…` of weights. Raises
+    DataError, naming file and reason.
     """
     found = _prefixed(_attributes(path))
     edges = _edges(found, path)
@@ -64,6 +65,11 @@ def read_pyg(path: Path, momentum_unit: MomentumUnit = "MeV") -> Event:
     noise = columns["particle"] == 0
     for name in (*_OF_PARTICLE.values(), "path"):
         columns[name] = np.where(noise, 0, columns[name])
+    if weight is not None:
+        name = _with_prefix(weight)
+        if name not in found:
+            raise DataError(f"{path} has no {name}; write it, or leave out [ingest] weight_column.")
+        columns["weight"] = found[name]
     cells = {key: found[f"hit_{key}"] for key in _CELL_FEATURES if f"hit_{key}" in found}
     matrix = np.stack(list(cells.values()), axis=1) if cells else None
     names = [CELL_PREFIX + key.removeprefix(CELL_PREFIX) for key in cells]

@@ -51,23 +51,26 @@ def event_files(folder: Path, prefix: str = "") -> list[EventFiles]:
     return events
 
 
-def read(folder: Path, name: str, *, momentum_unit: MomentumUnit = "MeV") -> Event:
-    """The event `name` of a folder; `momentum_unit` is of PyG files only. DataError if it is not there, or damaged."""
+def read(folder: Path, name: str, *, momentum_unit: MomentumUnit = "MeV", weight: str | None = None) -> Event:
+    """The event `name` of a folder; `momentum_unit` is of PyG files only. DataError if it is not there, or damaged.
+
+    `weight` names the column of the hits' weights.
+    """
     found = next((event for event in (*_csv_events(folder), *_whole_events(folder)) if event.name == name), None)
     if found is None:
         raise DataError(f"{folder} holds no event {name}; `event_files` lists those it has.")
-    return read_files(found, momentum_unit=momentum_unit)
+    return read_files(found, momentum_unit=momentum_unit, weight=weight)
 
 
-def read_files(event: EventFiles, *, momentum_unit: MomentumUnit = "MeV") -> Event:
-    """The event of the given files."""
+def read_files(event: EventFiles, *, momentum_unit: MomentumUnit = "MeV", weight: str | None = None) -> Event:
+    """The event of the given files; `weight` names the column of the hits' weights."""
     if event.format == "trackml":
-        return trackml.read_trackml(event.name, event.files)
+        return trackml.read_trackml(event.name, event.files, weight)
     if event.format == "acts":
-        return acts.read_acts(event.name, event.files)
+        return acts.read_acts(event.name, event.files, weight)
     if event.format == "parquet":
-        return read_event(event.files["parquet"])
-    return read_pyg(event.files["pyg"], momentum_unit)
+        return read_event(event.files["parquet"], weight or "weight")
+    return read_pyg(event.files["pyg"], momentum_unit, weight)
 
 
 def _csv_events(folder: Path) -> list[EventFiles]:

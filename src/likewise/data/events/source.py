@@ -44,12 +44,10 @@ class EventsSource:
         """The event's hits and true edges; a Reject if it cannot be read."""
         files = self._events[shard]
         try:
-            event = read_files(files, momentum_unit=self._options.momentum_unit)
+            event = read_files(files, momentum_unit=self._options.momentum_unit, weight=self._options.weight_column)
             pieces = list(as_items(event, shard, self._options, self._options.step, cells=self._options.cells))
         except DataError as error:
-            reason, _, remedy = str(error).removesuffix(".").rpartition("; ")
-            place = str(next(iter(files.files.values())))
-            yield Reject(place, None, reason or str(error), remedy or "write the event again, or leave it out")
+            yield Reject(str(next(iter(files.files.values()))), None, error.reason, error.remedy)
             return
         yield from pieces
 
@@ -94,8 +92,9 @@ def as_items(event: Event, shard: str, options: HitsOptions, step: By, *, cells:
 
 
 def _weights(event: Event, edges: Int64, options: HitsOptions) -> Float32:
-    """[E] float32: 1, or by the particle's transverse momentum."""
+    """[E] float32: the smaller weight of both hits, times 1 or by the particle's transverse momentum."""
+    weights: Float32 = np.minimum(event.weight[edges[0]], event.weight[edges[1]])
     if options.weight_by == "none":
-        return np.ones(edges.shape[1], dtype=np.float32)
-    weights: Float32 = np.clip(event.pt[edges[0]] / max(options.cuts.pt_signal_min, 0.1), 1, options.largest_weight)
-    return weights
+        return weights
+    by_momentum: Float32 = np.clip(event.pt[edges[0]] / max(options.cuts.pt_signal_min, 0.1), 1, options.largest_weight)
+    return weights * by_momentum

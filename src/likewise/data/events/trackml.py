@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.data.events.cells import CELL_NAMES, cell_features
-from likewise.data.events.columns import IDENTIFIER, INTEGER, NUMBER, Columns, read_columns
+from likewise.data.events.columns import IDENTIFIER, INTEGER, NUMBER, Columns, read_columns, weights_of
 from likewise.data.events.event import Event, make_event
 from likewise.data.events.identifiers import bits
 from likewise.data.events.lookup import find_rows
@@ -31,17 +31,22 @@ _TRUTH = {"hit_id": INTEGER, "particle_id": IDENTIFIER, **dict.fromkeys(("tx", "
 _CELLS = {"hit_id": INTEGER, "ch0": INTEGER, "ch1": INTEGER, "value": NUMBER}
 
 
-def read_trackml(name: str, files: Mapping[str, Path]) -> Event:
+def read_trackml(name: str, files: Mapping[str, Path], weight: str | None = None) -> Event:
     """The event whose CSV files are given by kind: "hits", and if there are any "truth", "particles" and "cells".
 
     Without truth every hit is noise: such an event can be turned into a graph, not trained on. With truth but without
     particles, the momentum at a particle's innermost hit stands for the momentum where it was made, paths are ordered by
-    distance from the origin, and production radius and charge are unknown. Raises DataError, naming file and reason.
+    distance from the origin, and production radius and charge are unknown. `weight` names the column of truth or hits that holds
+    the hits' weights. Raises DataError, naming file and reason.
     """
     hits = read_columns(files["hits"], _HITS, _PLACES)
     columns = {key.removesuffix("_id") if key in _PLACES else key: values for key, values in hits.items()}
     if "truth" in files:
         columns |= _truth(files, hits["hit_id"])
+    if weight is not None:
+        columns["weight"] = weights_of(
+            weight, [files[kind] for kind in ("truth", "hits") if kind in files], "hit_id", hits["hit_id"]
+        )
     cells = _cells(files["cells"], hits["hit_id"]) if "cells" in files else None
     return make_event(name, columns, file=files["hits"], cells=cells, cell_names=() if cells is None else CELL_NAMES)
 
