@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from likewise.cli import application, main
-from likewise.config import as_toml
+from likewise.config import as_toml, packaged
 from likewise.reference import as_markdown, keys, sections
 from small_events import tiny_tracks
+from small_images import save_model, write_frames
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,9 +32,15 @@ def python_of(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.fixture(scope="session")
+def vision_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small vision model, saved once."""
+    return save_model(tmp_path_factory.mktemp("vision"), "dinov2")
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as its user would have it: pairs, and a recipe small enough for a test."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision_model: Path) -> Path:
+    """A folder as its user would have it: pairs, frames, a vision model, and recipes small enough for a test."""
     lines = ["anchor,positive"]
     for number in range(240):
         thing, quality = THINGS[number % 8], QUALITIES[number % 10]
@@ -42,6 +50,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     shrink(tmp_path / "text.toml")
     (tmp_path / "tracks.toml").write_text(as_toml(tiny_tracks("tracks")), encoding="utf-8")
+    write_frames(tmp_path / "frames", 3)
+    shutil.copytree(vision_model, tmp_path / "vision-model")
+    recipe = packaged("infrared").replace("facebook/dinov2-small", "vision-model")
+    (tmp_path / "infrared.toml").write_text(recipe, encoding="utf-8")
     return tmp_path
 
 

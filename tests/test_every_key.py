@@ -8,6 +8,7 @@ import csv
 import json
 import random
 import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.run import current
@@ -25,6 +27,7 @@ from likewise.errors import LikewiseError
 from likewise.pipeline import run
 from likewise.reference import Section, keys, sections
 from small_events import GENERATOR
+from small_images import picture, save_model, thermal, write_archive, write_openvino
 
 SHOWN: set[str] = set()
 THINGS = ("planet", "river", "engine", "violin", "harbour", "orchard", "glacier", "lantern", "bridge", "falcon")
@@ -55,6 +58,7 @@ class Changes:
 PAIRS = "ingest(pairs)"
 INFO = "train.loss(infonce)"
 TEXT = "encoder(text)"
+LIMITED = {"window": "limits", "limits": [10_000, 20_000]}
 CHANGES: dict[str, Changes] = {
     "seed": Changes("train", 1),
     f"{PAIRS}.path": Changes("ingest", "FOLDER/others.tsv"),
@@ -151,7 +155,7 @@ CHANGES: dict[str, Changes] = {
     "ingest(events).edges": Changes("ingest", "all_pairs", base="events"),
     "ingest(events).step": Changes("ingest", "layer", base="events"),
     "ingest(events).cells": Changes("ingest", True, base="events"),
-    "ingest(events).weight_column": Changes("ingest", "weight", base="events"),
+    "ingest(events).weight_column": Changes("ingest", "cell_u", base="events"),
     "ingest(events).weight_by": Changes("ingest", "pt", base="events"),
     "ingest(events).largest_weight": Changes("ingest", 1.5, base="events", given={"ingest.weight_by": "pt"}),
     "ingest(events).momentum_unit": Changes("ingest", "GeV", base="pyg", given={"ingest.step": "path"}),
@@ -205,6 +209,44 @@ CHANGES: dict[str, Changes] = {
     "evaluate(graph).radius": Changes("evaluate", 0.2, base="tracks"),
     "evaluate(graph).resamples": Changes("evaluate", 150, base="tracks", given={"ingest.events": 14}),
     "evaluate(graph).smallest_units": Changes("evaluate", 40, base="tracks"),
+    "ingest(image_folder).path": Changes("ingest", "FOLDER/images2", base="images"),
+    "ingest(image_folder).group_from_folder": Changes("ingest", True, base="images"),
+    "ingest(image_folder).sample_size": Changes("ingest", 3, base="images"),
+    "ingest(image_folder).frame": Changes("ingest", 1, base="pages"),
+    "ingest(image_table).path": Changes("ingest", "FOLDER/few.csv", base="image_table"),
+    "ingest(image_table).images": Changes("ingest", "FOLDER/images2", base="image_table"),
+    "ingest(image_table).id": Changes("ingest", "other", base="image_table"),
+    "ingest(image_table).file": Changes("ingest", "second", base="image_table"),
+    "ingest(image_table).group": Changes("ingest", "house", base="image_table"),
+    "ingest(image_table).sample_size": Changes("ingest", 3, base="image_table"),
+    "ingest(image_table).frame": Changes("ingest", 1, base="image_table", given={"ingest.file": "paged"}),
+    "ingest(image_archives).path": Changes("ingest", "FOLDER/archives/b.tar.gz", base="image_archives"),
+    "ingest(image_archives).annotations": Changes(
+        "ingest", "street_view", base="image_archives", given={"ingest.on_bad": "reject"}
+    ),
+    "ingest(image_archives).group_from_folder": Changes("ingest", True, base="image_archives"),
+    "ingest(image_archives).frame": Changes(
+        "ingest", 1, base="image_archives", given={"ingest.path": "FOLDER/archives/pages.tar"}
+    ),
+    "fingerprint.image_bits": Changes("fingerprint", 16, base="images"),
+    "encoder(image).model": Changes("embed", "FOLDER/vision/vit", base="images"),
+    "encoder(image).pooling": Changes("embed", "mean", base="images"),
+    "encoder.pixels.window": Changes("embed", "data", base="frames"),
+    "encoder.pixels.percentiles": Changes("embed", [10, 90], base="frames", given={"encoder.pixels": {"window": "frame"}}),
+    "encoder.pixels.limits": Changes("embed", [0, 20_000], base="frames", given={"encoder.pixels": LIMITED}),
+    "encoder.pixels.gamma": Changes("embed", 2.0, base="frames"),
+    "encoder.pixels.clahe": Changes("embed", 2.0, base="frames"),
+    "encoder.pixels.frame": Changes("embed", 1, base="pages"),
+    "encoder(openvino).model": Changes("embed", "FOLDER/openvino2/model.xml", base="openvino"),
+    "encoder(openvino).output": Changes("embed", "mean", base="openvino"),
+    "encoder(openvino).resize": Changes("embed", "stretch", base="openvino"),
+    "encoder(openvino).resample": Changes("embed", "nearest", base="openvino"),
+    "encoder(openvino).scale": Changes("embed", 0.01, base="openvino"),
+    "encoder(openvino).mean": Changes("embed", [0, 0, 0], base="openvino"),
+    "encoder(openvino).std": Changes("embed", [1, 1, 1], base="openvino"),
+    "encoder(openvino).precision": Changes("embed", "bfloat16", base="openvino"),
+    "report.quality_threshold": Changes("report", 1.0, base="images", given={"report.reference": "FOLDER/reference.npy"}),
+    "report.reference": Changes("report", "FOLDER/reference.npy", base="images"),
     "result(graph).radius": Changes("graph", 0.2, base="tracks"),
     "result(graph).max_neighbors": Changes("graph", 3, base="tracks"),
     "result(graph).flip": Changes("graph", True, base="tracks"),
@@ -285,6 +327,39 @@ def write_events(place: Path) -> None:
     shutil.copy(Path(__file__).parent / "data" / "events" / "files" / "event000000007.pyg", place / "pyg")
 
 
+def write_images(place: Path) -> None:
+    """Pictures, others under the same names, frames of 16 bits, pictures of two pages, tables that name them, and models."""
+    for name, first in (("images", 0), ("images2", 50)):
+        for number in range(6):
+            (place / name / f"house{number // 3}").mkdir(parents=True, exist_ok=True)
+            shifted = Image.fromarray(picture(first + number // 2)).crop((4 * (number % 2), 0, 116, 90))
+            shifted.save(place / name / f"house{number // 3}" / f"{number}.png")
+        for number in range(2):
+            pages = [Image.fromarray(thermal(first + 2 * number + page)) for page in range(2)]
+            pages[0].save(place / name / f"paged{number}.tiff", save_all=True, append_images=pages[1:])
+    for name in ("frames", "pages"):
+        (place / name).mkdir()
+    for number in range(3):
+        Image.fromarray(thermal(number)).save(place / "frames" / f"{number}.png")
+        pages = [Image.fromarray(thermal(10 * number + page)) for page in range(2)]
+        pages[0].save(place / "pages" / f"{number}.tiff", save_all=True, append_images=pages[1:])
+    lines = ["id,other,path,second,paged,house"]
+    for number in range(6):
+        other = 5 - number
+        paths = f"house{number // 3}/{number}.png,house{other // 3}/{other}.png,paged{number % 2}.tiff"
+        lines.append(f"a{number},b{number},{paths},house{number // 3}")
+    (place / "images.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (place / "few.csv").write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
+    (place / "archives").mkdir()
+    write_archive(place / "archives" / "a.tar", {f"x/{number}": picture(number) for number in range(3)})
+    write_archive(place / "archives" / "b.tar.gz", {f"y/{number}": picture(10 + number) for number in range(2)})
+    with tarfile.open(place / "archives" / "pages.tar", "w") as archive:
+        archive.add(place / "pages" / "0.tiff", "0.tiff")
+    for kind in ("dinov2", "vit"):
+        save_model(place / "vision", kind)
+    np.save(place / "reference.npy", -np.ones((20, 32), np.float32))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from likewise.testing.cross import tiny_cross_encoder
@@ -306,6 +381,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_text_model(place / "model", texts=sentences)
     tiny_text_model(place / "model2", seed=1, texts=sentences)
     write_events(place)
+    write_images(place)
     for name, seed in (("cross", 0), ("cross2", 1)):
         tiny_cross_encoder(place / name, sentences, seed=seed)
     return place
@@ -336,6 +412,8 @@ def base(name: str, folder: Path) -> dict[str, Any]:
         raw["train"] |= {"epochs": 1, "max_steps": 4, "learning_rate": 0.001}
     if name == "mined":
         raw["mine"] = {"num_negatives": 3, "range_max": 20}
+    if name in ("images", "image_table", "image_archives", "frames", "pages", "openvino"):
+        raw = images(name, folder)
     if name in ("events", "pyg", "tracks"):
         raw |= tracks(name, folder)
         del raw["fingerprint"]
@@ -358,6 +436,23 @@ def tracks(name: str, folder: Path) -> dict[str, Any]:
         "evaluate": {"kind": "graph", "resamples": 200},
         "result": {"kind": "graph"},
     }  # fmt: skip
+
+
+def images(name: str, folder: Path) -> dict[str, Any]:
+    """The sections of a recipe on pictures."""
+    where = {"image_table": "images.csv", "image_archives": "archives/a.tar", "openvino": "images"}.get(name, name)
+    ingest = {"kind": name if name in ("image_table", "image_archives") else "image_folder", "path": f"{folder}/{where}"}
+    encoder = {"kind": "image", "model": f"{folder}/vision/dinov2"}
+    if name == "image_table":
+        ingest["images"] = f"{folder}/images"
+    if name == "openvino":
+        for number in (1, 2):
+            (folder / f"openvino{number}").mkdir(exist_ok=True)
+            if not (folder / f"openvino{number}" / "model.xml").exists():
+                write_openvino(folder / f"openvino{number}", last=number == 2)
+        encoder = {"kind": "openvino", "model": f"{folder}/openvino1/model.xml"}
+    common = {"fingerprint": {"image_bits": 0}, "embed": {"precision": "float32"}, "report": {}}
+    return {"name": "keys", "ingest": ingest, "encoder": encoder, **common}
 
 
 def with_values(raw: dict[str, Any], values: dict[str, Any], folder: Path) -> Recipe:
@@ -484,6 +579,44 @@ def test_the_cache_stands_where_it_should_and_is_as_large_as_allowed(
     left_by("embed", with_values(base("plain", folder), values, folder), folder)
     assert any((tmp_path / "cache").iterdir())
     assert budgets == [1_234_567]
+
+
+@shows("encoder(image).cache_dir", "encoder(image).revision", "encoder(image).channels_last")
+def test_a_vision_model_is_had_from_where_it_should_and_laid_out_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from transformers import AutoModel
+
+    from likewise.encoders.options import ImageEncoderOptions
+    from likewise.options import build
+
+    asked: dict[str, Any] = {}
+    real = AutoModel.from_pretrained
+    monkeypatch.setattr(
+        AutoModel, "from_pretrained", lambda name, **named: asked.update(named) or real(name, dtype=torch.float32)
+    )
+    for last in (True, False):
+        options = ImageEncoderOptions(model=f"{folder}/vision/vit", cache_dir="elsewhere", revision="v2", channels_last=last)
+        encoder = build(options)
+        kernels = [weights for weights in encoder.parameters() if weights.ndim == 4]
+        assert all(weights.is_contiguous(memory_format=torch.channels_last) == last for weights in kernels)
+    assert (asked["cache_dir"], asked["revision"]) == ("elsewhere", "v2")
+
+
+@shows("ingest(image_folder).on_bad", "ingest(image_table).on_bad", "ingest(image_archives).on_bad")
+@pytest.mark.parametrize("of", ["images", "image_table", "image_archives"])
+def test_pictures_that_cannot_be_decoded_stop_or_are_rejected(of: str, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "images", tmp_path / "images")
+    (tmp_path / "images" / "house0" / "0.png").write_bytes(b"no picture")
+    raw = base(of, folder)
+    changed = {"ingest.images" if of == "image_table" else "ingest.path": str(tmp_path / "images")}
+    if of == "image_archives":
+        changed = {"ingest.path": str(tmp_path / "a.tar")}
+        with tarfile.open(tmp_path / "a.tar", "w") as archive:
+            archive.add(tmp_path / "images", ".")
+    with pytest.raises(LikewiseError, match=r"0\.png"):
+        left_by("ingest", with_values(raw, changed, folder), tmp_path)
+    rejected = left_by("ingest", with_values(raw, {**changed, "ingest.on_bad": "reject"}, folder), tmp_path)
+    assert rejected.json("counts.json")["rejected"] == 1
 
 
 @shows("encoder(text).cache_dir", "encoder(text).revision")
@@ -645,7 +778,7 @@ def test_the_page_has_the_title_and_the_examples_asked_for(folder: Path) -> None
 @shows("report.figures")
 def test_figures_are_kept_beside_the_page(folder: Path) -> None:
     artifact = left_by("report", with_values(base("plain", folder), {"report.figures": ["png"]}, folder), folder)
-    assert artifact.file("figures/verdict.png").read_bytes().startswith(b"\x89PNG")
+    assert artifact.file("figures/loss.png").read_bytes().startswith(b"\x89PNG")
     assert not left_by("report", with_values(base("plain", folder), {}, folder), folder).has("figures")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from likewise.config import Recipe as Recipe
     from likewise.config import read_recipe as read_recipe
     from likewise.encoders.base import Encoder as Encoder
+    from likewise.encoders.image import ImageEncoder as ImageEncoder
     from likewise.encoders.static import StaticEncoder as StaticEncoder
     from likewise.encoders.text import TextEncoder as TextEncoder
     from likewise.errors import LikewiseError as LikewiseError
@@ -42,12 +43,15 @@ if TYPE_CHECKING:
     from likewise.types import Verdict as Verdict
     from likewise.vectors.cache import EmbeddingCache as EmbeddingCache
     from likewise.vectors.extract import extract as extract
+    from likewise.vectors.extractor import EmbeddingExtractor as EmbeddingExtractor
+    from likewise.vectors.extractor import ExtractionConfig as ExtractionConfig
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "likewise.config": ("Recipe", "read_recipe"),
     "likewise.encoders.base": ("Encoder",),
+    "likewise.encoders.image": ("ImageEncoder",),
     "likewise.encoders.static": ("StaticEncoder",),
     "likewise.encoders.text": ("TextEncoder",),
     "likewise.errors": ("LikewiseError", "UserError"),
@@ -68,6 +72,7 @@ _HOMES = {
     "likewise.types": ("Batch", "Hits", "Items", "LossResult", "Negatives", "Neighbors", "Pairs", "Verdict"),
     "likewise.vectors.cache": ("EmbeddingCache",),
     "likewise.vectors.extract": ("extract",),
+    "likewise.vectors.extractor": ("EmbeddingExtractor", "ExtractionConfig"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

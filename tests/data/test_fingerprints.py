@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.data import fingerprints
+from likewise.data import text_looks as text_looks_module
 from likewise.data.components import components
-from likewise.data.fingerprints import fingerprint, normalized_words, text_looks
+from likewise.data.fingerprints import fingerprint
 from likewise.data.options import FingerprintOptions
+from likewise.data.text_looks import normalized_words, text_looks
 from likewise.testing.artifacts import draft, publish
 
 BASE = "the quick brown fox jumps over the lazy dog while seven wizards brew a strong potion near the old mill"
@@ -22,6 +23,8 @@ class Texts:
 
     def __len__(self):
         return len(self.texts)
+
+    kind = "text"
 
     def payload(self, rows):
         return [self.texts[row] for row in rows]
@@ -115,7 +118,7 @@ def test_the_threshold_decides(tmp_path):
 def test_slices_and_forgotten_words_change_nothing(tmp_path, monkeypatch):
     texts = [BASE, "other words", BASE + " indeed", BASE.title(), "other words again here", "Other words."]
     whole = looks_of(texts, tmp_path, slice_size=100, threshold=0.8)
-    monkeypatch.setattr(fingerprints, "WORDS_KEPT", 2)
+    monkeypatch.setattr(text_looks_module, "WORDS_KEPT", 2)
     sliced = looks_of(texts, tmp_path, slice_size=1, threshold=0.8)
     assert np.array_equal(whole.classes, sliced.classes)
     assert np.array_equal(whole.similarity, sliced.similarity)
@@ -143,8 +146,8 @@ def test_the_stage_writes_classes_what_was_joined_and_counts(tmp_path):
         "items": 4,
         "classes": 2,
         "joined": 2,
-        "equal_words": 1,
-        "edited_copies": 1,
+        "equal": 1,
+        "alike": 1,
         "largest_class": 3,
         "not_compared": 0,
     }

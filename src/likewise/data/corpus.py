@@ -20,10 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Folder
+from likewise.data.payloads import FEATURES, PAYLOADS, from_column, matrix
 from likewise.types import ROLES, Float32, Int64, Items, Pairs, Role, Scope
-
-TEXT, FEATURES = "text", "features"
-PAYLOADS = (TEXT, FEATURES)  # the columns of items-NNNNN.parquet of which an encoder is given one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +106,15 @@ class Corpus:
         return self._row_by_id[item]
 
     def payload(self, rows: Sequence[int] | Int64) -> Any:
-        """The payloads of the given rows, in their order: a list of texts, or features [n, F] float32."""
-        column = self._parts.take(np.asarray(rows, dtype=np.int64), (self._payload,))[self._payload]
-        return _matrix(column) if self._payload == FEATURES else [str(text) for text in column.to_pylist()]
+        """The payloads of the given rows, in their order: a list of texts or `ImageRef`s, or features [n, F] float32."""
+        return from_column(self.kind, self._parts.take(np.asarray(rows, dtype=np.int64), (self.kind,))[self.kind])
 
     def shard(self, number: int) -> WholeShard:
         """One shard whole, for corpora whose evidence stays within shards. Nothing of it is kept."""
         table = self._artifact.table(items_file(number))
         pairs = self._artifact.table(pairs_file(number))
         a, b, label, weight = (pairs[name].to_numpy() for name in ("a", "b", "label", "weight"))
-        features = _matrix(table[FEATURES]) if len(table) else np.empty((0, 0), np.float32)
+        features = matrix(table[FEATURES]) if len(table) else np.empty((0, 0), np.float32)
         names = [name for name in table.column_names if name not in ("id", "shard", FEATURES)]
         columns = {name: table[name].to_numpy() for name in names}
         place = self.shards[number]
@@ -158,20 +155,13 @@ class Corpus:
         return self._artifact.file(items_file(number))
 
     @cached_property
-    def _payload(self) -> str:
+    def kind(self) -> str:
+        """The column of the payloads: "text", "image" or "features"."""
         return next(name for name in PAYLOADS if name in self._parts.schema.names)
 
     @cached_property
     def _parts(self) -> _RowGroups:
         return _RowGroups([self._file(number) for number in range(len(self.shards))], self._budget)
-
-
-def _matrix(column: pa.ChunkedArray[Any]) -> Float32:
-    """Lists of one length as a matrix."""
-    lists = column.combine_chunks()
-    width = lists.type.list_size
-    matrix: Float32 = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    return matrix
 
 
 def pairs_file(number: int) -> str:

@@ -1,54 +1,28 @@
-"""Near-duplicates among a run's items, found before it is split: one function for each kind of payload.
-
-Texts are compared by their normalised words: NFKC, without case, a word being a run of letters and digits or a single symbol
-that means something (+ < = % # and so on, but no punctuation). Texts of equal words are one class; so are texts whose sets of
-word triples have a Jaccard similarity of at least the threshold, and what hangs together through a chain of such texts.
-
-Shapes: N items, n items of a slice.
-"""
+"""The stage that finds near-duplicates among a run's items before it is split: one function for each kind of payload."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
-from likewise.data.near_duplicates import Sets, UInt64, jaccard, join_similar
+from likewise.data.looks import Looks
 from likewise.data.options import FingerprintOptions
-from likewise.types import Float64, Int64
+from likewise.data.payloads import IMAGE
+from likewise.data.text_looks import text_looks
 
-SLICE = 4096  # texts in memory at a time
-TRIPLE = 3
-WORDS_KEPT = 1_000_000  # hashes of words at hand, about 100 MB
-# A word, or one symbol. Not symbols: blanks, and punctuation, which editors and typesetters change without changing a text.
-WORD = re.compile(r"""[^\W_]+|[^\w\s.,;:!?'"()\[\]{}‐-―…·•“”„‘’‚«»‹›`´¡¿\-]""")
-FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)  # odd: xxHash's primes
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What is near what: `classes` [N], the smallest row of each item's class, and its similarity to that row [N]."""
-
-    classes: Int64
-    similarity: Float64
-    equal: int
-    not_compared: int
+SLICE = 4096  # items in memory at a time
 
 
 def fingerprint(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> None:
     """The stage: classes.npy, joined.parquet (row, representative, similarity) and counts.json."""
     if draft.has("counts.json"):
         return
-    slices = _payloads(draft, corpus)
-    looks = text_looks(slices, options, draft.scratch("triples") / "elements.bin")
+    looks = _looks(draft, options, corpus)
     joined = np.flatnonzero(looks.classes != np.arange(len(corpus)))
     columns = {"row": joined, "representative": looks.classes[joined], "similarity": looks.similarity[joined].astype(np.float32)}
     draft.write_array("classes.npy", looks.classes)
@@ -60,8 +34,8 @@ def fingerprint(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> No
             "items": len(corpus),
             "classes": int((sizes > 0).sum()),
             "joined": len(joined),
-            "equal_words": looks.equal,
-            "edited_copies": len(joined) - looks.equal,
+            "equal": looks.equal,
+            "alike": len(joined) - looks.equal,
             "largest_class": int(sizes.max()),
             "not_compared": looks.not_compared,
         },
@@ -69,87 +43,24 @@ def fingerprint(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> No
     _tell(draft, looks, len(joined))
 
 
-def text_looks(slices: Iterable[Sequence[str]], options: FingerprintOptions, spool: Path) -> Looks:
-    """Classes of near-duplicate texts; the sets of triples are kept at `spool` while they are compared, not in memory."""
-    words: list[UInt64] = [np.empty(0, dtype=np.uint64)]
-    sizes: list[Int64] = [np.empty(0, dtype=np.int64)]
-    exact_only = options.exact_only or options.threshold == 1
-    hashes = _WordHashes()
-    with spool.open("wb") as file:
-        for texts in slices:
-            tokens = [normalized_words(text) for text in texts]
-            words.append(np.fromiter((_hash(" ".join(w) or f"\0{t}") for w, t in zip(tokens, texts, strict=True)), np.uint64))
-            if not exact_only:
-                elements, size = triples(tokens, hashes)
-                elements.tofile(file)
-                sizes.append(size)
-    classes = _equal(np.concatenate(words))
-    equal = int((classes != np.arange(len(classes))).sum())
-    similarity = np.ones(len(classes))
-    if exact_only:
-        return Looks(classes, similarity, equal, 0)
-    start = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
-    # An empty file cannot be mapped.
-    sets = Sets(np.memmap(spool, np.uint64, "r") if start[-1] else np.empty(0, np.uint64), start)
-    found = join_similar(sets, classes, options.threshold)
-    edited = np.flatnonzero(found.classes[classes] != classes)
-    similarity[edited] = jaccard(sets, edited, found.classes[edited])
-    return Looks(found.classes, similarity, equal, found.not_compared)
+def _looks(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> Looks:
+    slices = _payloads(draft, corpus)
+    if corpus.kind == IMAGE:
+        from likewise.data.image_looks import image_looks
+
+        return image_looks(slices, options.image_bits)
+    return text_looks(slices, options, draft.scratch("triples") / "elements.bin")
 
 
-def normalized_words(text: str) -> list[str]:
-    """The words of a text as they are compared."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return WORD.findall(text.casefold())
-
-
-def triples(tokens: Sequence[Sequence[str]], hashes: _WordHashes) -> tuple[UInt64, Int64]:
-    """The set of hashed word triples of each text, ascending and one after the other; and their sizes [n]."""
-    lengths = np.fromiter((len(words) for words in tokens), np.int64, len(tokens))
-    word = np.fromiter((hashes[w] for words in tokens for w in words), np.uint64, int(lengths.sum()))
-    text = np.repeat(np.arange(len(tokens)), lengths)
-    whole = text[TRIPLE - 1 :] == text[: len(text) - TRIPLE + 1] if len(text) >= TRIPLE else np.empty(0, np.bool_)
-    triple = sum((word[n : n + len(whole)] * FACTORS[n] for n in range(TRIPLE)), np.zeros(len(whole), np.uint64))
-    triple ^= triple >> np.uint64(32)  # a product's low bits know little of its high ones
-    triple *= FACTORS[0]
-    text, triple = text[: len(whole)][whole], triple[whole]
-    order = np.lexsort((triple, text))
-    text, triple = text[order], triple[order]
-    first = np.ones(len(triple), dtype=np.bool_)
-    first[1:] = (triple[1:] != triple[:-1]) | (text[1:] != text[:-1])
-    return triple[first], np.bincount(text[first], minlength=len(tokens))
-
-
-class _WordHashes(dict[str, int]):
-    """64-bit hashes of words: the same on every machine, computed once per word."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) >= WORDS_KEPT:
-            self.clear()
-        self[word] = value = _hash(word)
-        return value
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _equal(words: UInt64) -> Int64:
-    """The first row of each class of equal hashes."""
-    _, first, inverse = np.unique(words, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
-
-
-def _payloads(draft: Draft, corpus: Corpus) -> Iterator[Sequence[str]]:
+def _payloads(draft: Draft, corpus: Corpus) -> Iterator[Sequence[Any]]:
     for start in range(0, len(corpus), SLICE):
-        draft.progress(start, len(corpus), "texts")
+        draft.progress(start, len(corpus))
         yield corpus.payload(np.arange(start, min(start + SLICE, len(corpus))))
 
 
 def _tell(draft: Draft, looks: Looks, joined: int) -> None:
     if joined:
-        draft.say(f"{joined:,} items are near-duplicates of another ({looks.equal:,} of equal words) and stay in its split.")
+        draft.say(f"{joined:,} items are near-duplicates of another ({looks.equal:,} {looks.how}) and stay in its split.")
     if looks.not_compared:
         draft.say(
             f"{looks.not_compared:,} texts share words with too many others to be compared with all of them; some edited copies"

@@ -188,6 +188,67 @@ class GeneratedEventsOptions(HitsOptions):
     """What they are like; one sixteenth of the azimuth unless told otherwise."""
 
 
+class ImagesOptions(ReadingOptions):
+    """What is looked at in pictures as they are read in."""
+
+    needs_positives: ClassVar[bool] = False
+
+    frame: int = Field(0, ge=0)
+    """Which page of a picture of several pages is looked at."""
+
+
+class ImageFolderOptions(ImagesOptions):
+    """The pictures below a folder: JPEG, PNG, TIFF, WebP, BMP, GIF, PGM and PPM."""
+
+    implementation: ClassVar[str] = "likewise.data.images:ImageFolderSource"
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+
+    kind: Literal["image_folder"] = "image_folder"
+    path: str
+    """The folder; folders inside are searched, too."""
+    group_from_folder: bool = False
+    """Whether the first folder on the way to a picture names its group: pictures of one group are alike."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many pictures, drawn with the recipe's seed."""
+
+
+class ImageTableOptions(ImagesOptions):
+    """Pictures that the rows of CSV, TSV, JSONL or Parquet files name."""
+
+    implementation: ClassVar[str] = "likewise.data.images:ImageTableSource"
+    paths: ClassVar[tuple[str, ...]] = ("path", "images")
+
+    kind: Literal["image_table"] = "image_table"
+    path: str
+    """A table, or a folder of tables."""
+    images: str | None = None
+    """The folder that the pictures' paths start from; None is that of the table."""
+    id: str = "id"
+    """The column of the id."""
+    file: str = "path"
+    """The column of the picture's path."""
+    group: str | None = None
+    """The column of the group: pictures of one group are alike."""
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many pictures, drawn with the recipe's seed."""
+
+
+class ImageArchiveOptions(ImagesOptions):
+    """Pictures in tar archives (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz), read as a stream; their bytes are kept in the run."""
+
+    implementation: ClassVar[str] = "likewise.data.archives:ImageArchiveSource"
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+
+    kind: Literal["image_archives"] = "image_archives"
+    path: str
+    """An archive, or a folder of archives, each of which is a shard."""
+    annotations: Literal["none", "street_view"] = "none"
+    """"street_view": beside each picture stands a .txt with a line "d " and 17 values, which give its id, its group (the building
+    that it shows), places and angles."""
+    group_from_folder: bool = False
+    """Without annotations, whether the first folder in an archive names the group of its pictures."""
+
+
 def installed_distributions() -> dict[str, metadata.Distribution]:
     """What is installed, by canonical name; the first on the path where there are several."""
     found: dict[str, metadata.Distribution] = {}
@@ -209,6 +270,8 @@ class FingerprintOptions(Options):
     """Texts are near-duplicates when the Jaccard similarity of their sets of word triples reaches this; 1 joins equal words."""
     exact_only: bool = False
     """Join only texts whose normalised words are equal: faster, finds no edited copies."""
+    image_bits: int = Field(4, ge=0, le=16)
+    """Pictures are near-duplicates when their perceptual hashes differ in at most this many of 64 bits."""
 
 
 class SplitOptions(Options):
@@ -229,6 +292,9 @@ INGEST_KINDS: dict[str, type[Options]] = {
     "beir": BeirOptions,
     "hub": HubOptions,
     "python_docs": PythonDocsOptions,
+    "image_folder": ImageFolderOptions,
+    "image_table": ImageTableOptions,
+    "image_archives": ImageArchiveOptions,
     "events": EventsOptions,
     "generated_events": GeneratedEventsOptions,
 }

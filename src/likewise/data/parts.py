@@ -6,7 +6,6 @@ the items: when a file is added or changed, the shards of the others are taken o
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,9 +17,10 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import TEXT, items_file
+from likewise.data.corpus import items_file
 from likewise.data.earlier import earlier_number, take_over
 from likewise.data.links import LINKS
+from likewise.data.payloads import IMAGE, TEXT, as_column, digests, kind_of, stored_digests
 from likewise.errors import DataError
 from likewise.types import Items, Links, Reject, Source, Tally
 
@@ -29,6 +29,7 @@ _REJECT_COLUMNS: dict[str, pa.DataType] = {"file": _TEXT, "row": pa.int64(), "re
 REJECTS = pa.schema(_REJECT_COLUMNS)
 ITEMS = pa.schema({"id": _TEXT, TEXT: _TEXT, "role": _TEXT, "shard": _TEXT})  # of a shard without items
 GROUP_ROWS = 2048  # rows decoded at once by a reader that asks for a few: about 2 MB of abstracts
+IMAGE_ROWS = 64  # of encoded images
 
 
 class Parts:
@@ -51,11 +52,13 @@ class Parts:
         """Take up a shard that an earlier attempt wrote whole; False if it did not."""
         if not self._draft.has(items_file(number)):
             return False
-        with pq.ParquetFile(self._draft.file(items_file(number))) as file:
-            for batch in file.iter_batches(columns=["id", TEXT, "role"]):
-                ids, payload, roles = (batch.column(name).to_pylist() for name in ("id", TEXT, "role"))
-                for name, value, role in zip(ids, payload, roles, strict=True):
-                    self._note(str(name), _digest(value), str(role))
+        with pq.ParquetFile(self._draft.file(items_file(number)), pre_buffer=False) as file:  # which would hold all of it
+            kind = IMAGE if IMAGE in file.schema_arrow.names else TEXT
+            for batch in file.iter_batches(columns=["id", f"{IMAGE}.digest" if kind == IMAGE else TEXT, "role"]):
+                ids, roles = (batch.column(name).to_pylist() for name in ("id", "role"))
+                told = stored_digests(kind, batch.column(kind))
+                for name, digest, role in zip(ids, told.tolist(), roles, strict=True):
+                    self._note(str(name), digest, str(role))
             self.sizes.append(file.metadata.num_rows)
         self.rows += self._draft.json(part_file("tally", number))["rows"]
         return True
@@ -75,7 +78,7 @@ class Parts:
         """Whether no item of an earlier artifact's shard occurred in a shard before it, then or now: its file has them all."""
         if earlier.json(part_file("tally", old))["repeated"]:
             return False
-        with pq.ParquetFile(earlier.file(part_file("items", old))) as file:
+        with pq.ParquetFile(earlier.file(part_file("items", old)), pre_buffer=False) as file:
             batches = file.iter_batches(columns=["id"])
             return not any(name in self.items for batch in batches for name in batch.column("id").to_pylist())
 
@@ -91,6 +94,8 @@ class Parts:
             self.rows += self._pour(shard, source, **tables)
             for table in tables.values():
                 table.close()
+            for sentence in getattr(source, "remarks", tuple)():
+                self._draft.say(sentence)
             self._draft.write_json(part_file("tally", number), {"rows": self.rows - rows_before, "repeated": self._repeated})
         self.sizes.append(len(self.items) - self._first)
 
@@ -125,7 +130,7 @@ class Parts:
     def links(self) -> Iterator[pa.Table]:
         """The links of every shard, in the order of reading."""
         for number in range(len(self.sizes)):
-            with pq.ParquetFile(self._draft.file(part_file("links", number))) as file:
+            with pq.ParquetFile(self._draft.file(part_file("links", number)), pre_buffer=False) as file:
                 for batch in file.iter_batches():
                     yield pa.Table.from_batches([batch])
 
@@ -137,10 +142,13 @@ class Parts:
 
     def _add(self, items: Items, tables: _Tables) -> None:
         """Write the items that are new; an id met again must bring the same payload."""
-        new = []
+        new: list[int] = []
+        if not len(items):
+            return
+        kind = kind_of(items.payload)
         roles = items.columns.get("role", ["document"] * len(items))
-        for place, (name, value, role) in enumerate(zip(items.ids, items.payload, roles, strict=True)):
-            digest = _digest(value)
+        told = digests(kind, items.payload).tolist()
+        for place, (name, value, role, digest) in enumerate(zip(items.ids, items.payload, roles, told, strict=True)):
             row = self.items.get(name)
             if row is None:
                 self._note(name, digest, role)
@@ -154,7 +162,7 @@ class Parts:
                 self._repeated += row < self._first
         if new:
             columns = {"role": roles, **items.columns}
-            tables.add(_item_table(items, new, columns))
+            tables.add(_item_table(kind, items, new, columns), IMAGE_ROWS if kind == IMAGE else GROUP_ROWS)
 
     def _note(self, name: str, digest: int, role: str) -> None:
         self.items[name] = len(self.items)
@@ -182,12 +190,13 @@ class _Tables:
         self._schema = schema
         self._writer: pq.ParquetWriter | None = None
 
-    def add(self, table: pa.Table) -> None:
+    def add(self, table: pa.Table, rows: int = GROUP_ROWS) -> None:
+        """`rows`: of a row group."""
         if self._writer is None:
             self._schema = table.schema
             self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", write_page_checksum=True)
         try:
-            self._writer.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=GROUP_ROWS)
+            self._writer.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=rows)
         except (KeyError, ValueError) as error:
             raise DataError(
                 f"{self._path.name} has columns that change from slice to slice ({error}); give every slice the same ones."
@@ -200,13 +209,13 @@ class _Tables:
         self._writer.close()
 
 
-def _item_table(items: Items, places: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> pa.Table:
-    def chosen(values: Sequence[Any]) -> list[Any]:
+def _item_table(kind: str, items: Items, places: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> pa.Table:
+    def chosen(values: Any) -> list[Any]:
         return [values[place] for place in places]
 
     table = {
         "id": pa.array(chosen(items.ids), pa.string()),
-        TEXT: pa.array([items.payload[place] for place in places], pa.string()),
+        kind: as_column(kind, chosen(items.payload)),
         "role": pa.array(chosen(columns["role"]), pa.string()),
         "shard": pa.array([items.shard] * len(places), pa.string()),
     }
@@ -224,7 +233,3 @@ def _link_table(links: Links) -> pa.Table:
 def reject_table(rejects: Sequence[Reject]) -> pa.Table:
     """Rejects as a table."""
     return pa.table({name: [getattr(reject, name) for reject in rejects] for name in REJECTS.names}, schema=REJECTS)
-
-
-def _digest(payload: Any) -> int:
-    return int.from_bytes(hashlib.blake2b(str(payload).encode(), digest_size=8).digest(), "little")

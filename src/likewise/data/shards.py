@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import FEATURES, items_file, pairs_file
+from likewise.data.corpus import items_file, pairs_file
 from likewise.data.earlier import earlier_number, take_over
 from likewise.data.evidence import merged_pairs
 from likewise.data.options import IngestOptions
 from likewise.data.parts import part_file, refuse, reject_table
+from likewise.data.payloads import FEATURES
 from likewise.errors import DataError
 from likewise.types import Int64, Items, Pairs, Reject, Source
 

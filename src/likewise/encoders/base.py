@@ -66,6 +66,10 @@ class Encoder(nn.Module, ABC):
         """Learn what must be known before training, from the training split. Most encoders need nothing and return themselves."""
         return self
 
+    def remarks(self) -> Sequence[str]:
+        """Sentences for the user on what was prepared so far, such as values that were cut off; most have none."""
+        return ()
+
     @property
     def space(self) -> str:
         """Names what these vectors may be compared with: a digest of weights, preprocessing and dimension.

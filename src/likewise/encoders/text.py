@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import huggingface_hub
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from likewise.encoders.base import Encoder
 from likewise.encoders.freezing import freeze_layers
+from likewise.encoders.hub import opened, without_progress_bars
 from likewise.encoders.options import TextEncoderOptions
 from likewise.encoders.tokenization import Tokenization
-from likewise.errors import DataError, RecipeError
+from likewise.errors import RecipeError
 from likewise.options import Options
 from likewise.types import ROLES, Int64, Prepared, Role
 
@@ -37,9 +35,6 @@ PROBES = ("", " Two  words ", "a longer text, of several words; " * 40)
 
 VOLATILE_SETTINGS = {"_name_or_path", "transformers_version", "dtype", "architectures"}
 """Of a transformer's config: they differ between saved copies of one model."""
-
-HUB_TIMEOUT = 10.0
-"""Seconds."""
 
 
 class TextEncoder(Encoder):
@@ -108,7 +103,7 @@ class TextEncoder(Encoder):
     def save(self, folder: Path) -> None:
         """A folder that `SentenceTransformer(folder)` opens."""
         folder.mkdir(parents=True, exist_ok=True)
-        with _without_progress_bars():
+        with without_progress_bars():
             self.model.save(str(folder), create_model_card=False)
 
     @classmethod
@@ -149,38 +144,18 @@ class TextEncoder(Encoder):
 
 def _open(model: str, options: TextEncoderOptions) -> SentenceTransformer:
     """The model on the CPU in float32; DataError names it where it cannot be opened."""
-    folder = Path(model).expanduser()
-    try:
-        with _without_progress_bars():
-            return SentenceTransformer(
-                str(folder) if folder.exists() else model,
-                device="cpu",
-                cache_folder=options.cache_dir,
-                revision=options.revision,
-                local_files_only=not folder.exists() and not _hub_answers(),
-                model_kwargs={"dtype": torch.float32},
-            )
-    except Exception as error:  # the hub, the file system, JSON, safetensors and transformers each raise their own
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        if folder.exists():
-            remedy = "give a folder that SentenceTransformer.save or save_pretrained wrote"
-            raise DataError(f'[encoder] model = "{model}" is here but cannot be opened ({reason}); {remedy}.') from error
-        remedy = "check the name, the revision and the network, or give the folder of a model that is on this machine"
-        sentence = (
-            f'[encoder] model = "{model}" is neither a folder here nor could it be had from the Hugging Face hub ({reason})'
+
+    def open_(name: str, local: bool) -> SentenceTransformer:
+        return SentenceTransformer(
+            name,
+            device="cpu",
+            cache_folder=options.cache_dir,
+            revision=options.revision,
+            local_files_only=local,
+            model_kwargs={"dtype": torch.float32},
         )
-        raise DataError(f"{sentence}; {remedy}.") from error
 
-
-def _hub_answers() -> bool:
-    """Whether the hub can be reached; asked first, for its client would try again for minutes before it gives up."""
-    if huggingface_hub.is_offline_mode():
-        return False
-    try:
-        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=HUB_TIMEOUT)
-    except Exception:  # the client's own kinds of "no": no route, no name, no answer, a proxy that refuses
-        return False
-    return True
+    return opened(model, open_, writer="SentenceTransformer.save or save_pretrained")
 
 
 def _own_prompt(model: SentenceTransformer, role: Role) -> str:
@@ -225,15 +200,3 @@ def _tokens(prepared: Mapping[str, Any]) -> int:
         if name in prepared:
             return max(1, int(prepared[name].sum() if name == "attention_mask" else prepared[name].numel()))
     return 1
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """transformers draws a bar for every file of weights it opens or writes."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()

@@ -33,6 +33,23 @@ class Difference:
     high: float
 
 
+def quality_histogram(scores: NDArray[np.float64]) -> Figure:
+    """How many vectors have which quality, in [0, 1], on a logarithmic axis: the few that are bad are to be seen."""
+    with styled(8.6, 2.6) as figure:
+        axes = figure.subplots()
+        counts, edges = np.histogram(scores, bins=40, range=(0.0, 1.0))
+        axes.stairs(counts, edges, fill=True, color=COLORS["trained"], alpha=0.85, baseline=0.5)
+        axes.set_yscale("log")
+        axes.set_ylim(0.5, max(10.0, 2.0 * float(counts.max(initial=1))))
+        axes.set_xlim(0, 1)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.set_xlabel("quality")
+        axes.set_ylabel("vectors")
+        baseline(axes)
+        return figure
+
+
 def verdict_intervals(lines: Sequence[Difference], label: str) -> Figure:
     """The differences of the model handed over against each other system, one below the other; zero is no difference."""
     with styled(5.4, 0.8 + 0.46 * len(lines)) as figure:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from likewise.artifacts.draft import Draft
-from likewise.data.corpus import TEXT, Corpus
+from likewise.data.corpus import Corpus
+from likewise.data.payloads import for_people
 from likewise.index.faiss import Description, FaissIndex
 from likewise.index.options import IndexOptions, VectorsOptions
 from likewise.types import Float32, Int64
@@ -62,10 +63,10 @@ def _real_queries(corpus: Corpus, vectors: Vectors, most: int, seed: int) -> Flo
 
 
 def _table(corpus: Corpus, rows: Int64) -> pa.Table:
-    """Ids, metadata and texts; the role is left out, they are all documents."""
+    """Ids, metadata and texts (of pictures their paths); the role is left out, they are all documents."""
     table = corpus.metadata(rows)
     table = table.drop_columns([name for name in ("role",) if name in table.column_names])
-    return table.append_column(TEXT, pa.array(corpus.payload(rows)))
+    return table.append_column(*for_people(corpus.payload(rows)))
 
 
 def _at(array: Float32, rows: Int64) -> Float32:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from likewise.data.corpus import TEXT
+from likewise.data.payloads import for_people
 from likewise.errors import UserError
 from likewise.index.export import export_faiss, export_vectors
 from likewise.index.faiss import FaissIndex
@@ -111,11 +111,14 @@ def _pieces(count: int) -> Iterator[Int64]:
 
 
 def _items(run: FinishedRun, rows: Int64) -> pa.Table:
-    """The items' columns, their text after the id. A column that is called like that of the vectors is refused."""
+    """The items' columns, after the id their text, or a picture's path.
+
+    A column that is called like that of the vectors is refused.
+    """
     table = run.corpus.metadata(rows)
     if VECTOR in table.column_names:
         raise UserError(f'The data has a column "{VECTOR}" of its own, which the export would write twice; rename it.')
-    return table.add_column(1, TEXT, pa.array(run.corpus.payload(rows), pa.string()))
+    return table.add_column(1, *for_people(run.corpus.payload(rows)))
 
 
 def _as_text(vectors: Float32) -> list[str]:

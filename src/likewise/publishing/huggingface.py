@@ -6,8 +6,6 @@ Shapes: n sample texts, D dimensions.
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,12 +73,14 @@ def _verify(folder: Path, run: FinishedRun, encoder: Encoder) -> tuple[int, floa
     """How many texts were compared, and their vectors' largest difference; DamagedArtifact if it is too large."""
     from sentence_transformers import SentenceTransformer
 
+    from likewise.encoders.hub import without_progress_bars
+
     stored = Vectors(run.vectors)
     if stored.space != encoder.space:
         raise DamagedArtifact(
             f"{run.vectors.path} holds vectors of another model than {run.model.path}; run with --fresh and publish again."
         )
-    with _without_progress_bars():
+    with without_progress_bars():
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     count, largest = 0, 0.0
     for role in ROLES:
@@ -127,20 +127,6 @@ def _check_stored(published: Float32, stored: Float32, run: FinishedRun) -> None
         raise DamagedArtifact(
             f"{run.vectors.path} holds other vectors than its model gives ({gap}); run with --fresh and publish again."
         )
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """transformers draws a bar for every file of weights it opens."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 class Hub(Protocol):

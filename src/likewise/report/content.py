@@ -13,6 +13,7 @@ import numpy as np
 
 from likewise.evaluation.digits import decimals_of_change
 from likewise.report.graph_content import Graphs
+from likewise.report.picture_content import Pictures
 from likewise.types import Float64, Int64
 
 Tone = Literal["good", "bad", "neutral", "unsure"]
@@ -247,6 +248,7 @@ class Content:
     suspicious: Sequence[SuspiciousNegative]
     suspicious_total: int
     graphs: Graphs | None
+    pictures: Pictures | None
     data: Sequence[Facts]
     events: Table | None
     stages: Sequence[Stage]

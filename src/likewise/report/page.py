@@ -20,6 +20,7 @@ from likewise.figures.plots import (
     Scores,
     gains_and_losses,
     loss_curve,
+    quality_histogram,
     recall_curves,
     score_distributions,
     validation_curve,
@@ -94,6 +95,8 @@ def _drawings(content: Content) -> Iterator[Drawing]:
     if content.examples:
         described = f"Change of {metric} of every query"
         yield Drawing("gains", gains_and_losses(content.examples.changes, metric), described)
+    if content.pictures and content.pictures.quality:
+        yield Drawing("quality", quality_histogram(content.pictures.quality.scores), "Distribution of the quality of vectors")
     if graphs:
         marks: Any = {"chosen": graphs.handed_over, "radius": graphs.radius, "efficiency": graphs.efficiency}
         yield from graph_drawings(graphs.scans, graphs.binned, graphs.degrees, **marks)

@@ -40,6 +40,7 @@ from likewise.report.graph_reading import read_graphs
 from likewise.report.names import COLORS, SYSTEMS, metric_label
 from likewise.report.numbers import shortened
 from likewise.report.options import ReportOptions
+from likewise.report.picture_reading import read_pictures
 
 SUSPICIOUS = 12  # a page of reading
 SHOWN_RESULTS = 5  # results of a query, before and after side by side
@@ -63,6 +64,7 @@ def read_content(
         suspicious=suspicious,
         suspicious_total=total,
         graphs=read_graphs(finished),
+        pictures=read_pictures(finished, options),
         data=tuple(event_facts(finished) if has_events(finished) else stage_facts(finished)),
         events=event_table(finished),
         stages=_stages(stages),

@@ -167,7 +167,8 @@ def _check_keys(make: Callable[[], Encoder], encoder: Encoder) -> None:
     assert len(keys) == 4, "the key does not tell roles or precisions apart"
     changed = make()
     with torch.no_grad():
-        next(parameter for parameter in changed.parameters() if parameter.numel()).view(-1)[0] += 1
+        some = next(parameter for parameter in changed.parameters() if parameter.numel())
+        some[(0,) * some.ndim] += 1
     assert changed.space != encoder.space, "the space did not change with the weights"
     assert changed.key("query") != encoder.key("query"), "the key did not change with the weights"
 

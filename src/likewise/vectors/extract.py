@@ -90,6 +90,8 @@ def embed(draft: Draft, options: EmbedOptions, model: Artifact, corpus: Corpus) 
         with draft.write("vectors.npy") as path:
             _write_vectors(path, work, draft)
         draft.write_json("space.json", work.space())
+        for sentence in encoder.remarks():
+            draft.say(sentence)
 
 
 def _write_vectors(path: Path, work: Extraction, draft: Draft) -> None:

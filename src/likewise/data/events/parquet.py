@@ -47,7 +47,7 @@ def read_event(path: Path, weight: str = "weight") -> Event:
     if empty is not None:
         raise DataError(f"{path} has rows without {empty}; fill them in, or leave this event out.")
     values = {name: table[name].to_numpy() for name in names}
-    cells = np.stack([values.pop(name) for name in cell_names], axis=1) if cell_names else None
+    cells = np.stack([values[name] for name in cell_names], axis=1) if cell_names else None
     columns = {name: values[column] for name, column in stored.items() if column in values}
     name = (table.schema.metadata or {}).get(_NAME, path.stem.encode()).decode()
     return make_event(name, columns, file=path, cells=cells, cell_names=cell_names)

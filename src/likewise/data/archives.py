@@ -1,0 +1,90 @@
+"""Pictures in tar archives, as a stream: each archive is a shard, and the encoded pictures go into its table of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+from likewise.data.archive_pairs import Pair, paired
+from likewise.data.image_refs import PICTURES
+from likewise.data.images import Wanted, read_images
+from likewise.data.options import ImageArchiveOptions
+from likewise.data.pairs import safe_name
+from likewise.data.street_view import parse
+from likewise.data.tar_members import Member, Members, members
+from likewise.errors import DataError
+from likewise.types import Items, Reject
+
+ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class ImageArchiveSource:
+    """The archives of a folder, or one, with the annotations beside the pictures or without."""
+
+    Options = ImageArchiveOptions
+
+    def __init__(self, options: ImageArchiveOptions, seed: int = 0) -> None:
+        self._options = options
+        self._remarks: list[str] = []
+
+    def shards(self) -> Sequence[str]:
+        """The archives, by name."""
+        return list(self._archives)
+
+    def files(self, shard: str) -> Sequence[Path]:
+        """The archive."""
+        return [self._archives[shard]]
+
+    def remarks(self) -> Sequence[str]:
+        """What was passed over in the archives read since the last call."""
+        told, self._remarks = self._remarks, []
+        return told
+
+    def read(self, shard: str) -> Iterator[Items | Reject]:
+        """The pictures of an archive. With annotations the id is dataset and patch, the group dataset and target."""
+        path = self._archives[shard]
+        with closing(members(path)) as stream:
+            yield from read_images(shard, self._wanted(path, stream), self._options)
+            self._remarks += stream.sentences()
+
+    def _wanted(self, path: Path, stream: Members) -> Iterator[Wanted | Reject]:
+        if self._options.annotations == "street_view":
+            for each in paired(stream, str(path)):
+                yield each if isinstance(each, Reject) else _annotated(each, path)
+            return
+        for member in stream:
+            if isinstance(member, Reject):
+                yield member
+            elif member.name.lower().endswith(PICTURES):
+                yield Wanted(member.data, member.name, self._columns(member), str(path))
+
+    def _columns(self, member: Member) -> dict[str, str | None]:
+        if not self._options.group_from_folder:
+            return {}
+        folder, _, _ = member.name.rpartition("/")
+        return {"group": folder.split("/")[0] or None}
+
+    @cached_property
+    def _archives(self) -> dict[str, Path]:
+        path = Path(self._options.path)
+        if path.is_dir():
+            found = sorted(
+                file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
+            )
+            if not found:
+                raise DataError(f"{path} holds no archive; put {', '.join(ENDINGS)} files there, or name another folder.")
+            return {safe_name(file.name): file for file in found}
+        if not path.is_file():
+            raise DataError(f"{path} does not exist; name an archive, or a folder of archives, as [ingest] path.")
+        return {safe_name(path.name): path}
+
+
+def _annotated(pair: Pair, path: Path) -> Wanted | Reject:
+    """A picture with its annotation; a Reject where this is not one."""
+    try:
+        view = parse(pair.text, f"{pair.stem}.txt")
+    except DataError as error:
+        return Reject(str(path), None, error.reason, error.remedy)
+    return Wanted(pair.image, view.id, {"group": view.group, **view.columns()}, str(path), name=pair.image_name)

@@ -1,0 +1,31 @@
+"""Near-duplicate pictures: perceptual hashes that differ in a few bits, from the small look that was taken while reading in.
+
+Shapes: N pictures, n of a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from likewise.data.image_refs import ImageRef
+from likewise.data.looks import Looks
+from likewise.data.near_hashes import groups_within
+from likewise.data.perceptual import distance, phash
+from likewise.data.pixels import looks_from_bytes
+
+BITS = 64
+
+
+def image_looks(slices: Iterable[Sequence[ImageRef]], bits: int) -> Looks:
+    """Classes of pictures whose hashes differ in at most `bits` of 64, and of what hangs together through such pictures."""
+    hashes, keys = [np.empty(0, dtype=np.uint64)], list[bytes]()
+    for refs in slices:
+        gray, _, _ = looks_from_bytes([ref.look or b"" for ref in refs])
+        hashes.append(phash(gray))
+        keys += [ref.key for ref in refs]
+    hashed = np.concatenate(hashes)
+    classes = groups_within(hashed, bits)
+    similarity = 1 - distance(hashed, hashed[classes]).astype(np.float64) / BITS
+    return Looks(classes, similarity, len(keys) - len(set(keys)), 0, "the same file")

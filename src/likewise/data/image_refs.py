@@ -1,0 +1,66 @@
+"""An encoded image as a payload: where its bytes are, and the digest that names them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from likewise.errors import DataError
+
+DIGEST_BYTES = 32
+PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pgm", ".ppm")  # how their names end
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """One encoded image: its `data`, or the file `path` that had it when it was read in. `key` is the digest of those bytes.
+
+    `look` holds the small look that fingerprints are made of, where it was taken.
+    """
+
+    key: bytes = field(repr=False)
+    path: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    look: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_bytes(cls, data: bytes, path: str | None = None) -> ImageRef:
+        """Bytes at hand; `path` only tells where they came from."""
+        return cls(image_digest(data), path=path, data=data)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path or f"image {self.key.hex()[:12]}"
+
+    def read(self) -> bytes:
+        """The encoded bytes; DataError if the file is gone, or is not what was read in."""
+        if self.data is not None:
+            return self.data
+        assert self.path is not None
+        data = read_file(Path(self.path))
+        if image_digest(data) != self.key:
+            raise DataError(f"{self.path} has changed since it was read in; run ingest again.")
+        return data
+
+    def with_look(self, look: bytes) -> ImageRef:
+        """The same reference with its small look."""
+        return replace(self, look=look)
+
+    def digest(self) -> bytes:
+        """32 bytes that name the image, for caches."""
+        return self.key
+
+
+def image_digest(data: bytes) -> bytes:
+    """BLAKE2b of the encoded bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def read_file(path: Path) -> bytes:
+    """A file's bytes; DataError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); put it back, or leave it out.") from error

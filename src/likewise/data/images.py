@@ -1,0 +1,197 @@
+"""Images as items: the pictures of a folder, or those that a table names.
+
+Each picture is read, looked at and decoded once while it is read in, in threads: what cannot be decoded to its last byte is
+refused here and not in the middle of an embedding. What is kept is a reference to the file with the digest of its bytes, and the
+one small look that fingerprints are made of, whatever the encoder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from likewise.data.image_header import header
+from likewise.data.image_refs import PICTURES, ImageRef, image_digest, read_file
+from likewise.data.intensity import looks_swapped
+from likewise.data.options import ImageFolderOptions, ImagesOptions, ImageTableOptions
+from likewise.data.pairs import safe_name
+from likewise.data.pixels import decode, describe, small_look
+from likewise.data.sampling import draw
+from likewise.data.table import column_names, read_rows, table_files
+from likewise.errors import DataError
+from likewise.types import Items, Reject
+
+LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
+SLICE = 256  # images read in before they are handed on
+ROOT = "images"  # the shard of what lies in the folder itself
+
+
+class Wanted(NamedTuple):
+    """A picture to read in: its file or encoded bytes, its id, its metadata; where it was named, for messages; its own name."""
+
+    source: Path | bytes
+    id: str
+    columns: dict[str, Any]
+    place: str
+    row: int | None = None
+    name: str | None = None
+
+
+class ImageFolderSource:
+    """The pictures below a folder; each folder of them is a shard."""
+
+    Options = ImageFolderOptions
+
+    def __init__(self, options: ImageFolderOptions, seed: int = 0) -> None:
+        self._options = options
+        self._seed = seed
+
+    def shards(self) -> Sequence[str]:
+        """The folders that hold pictures, by name."""
+        return list(self._folders)
+
+    def files(self, shard: str) -> Sequence[Path]:
+        """The pictures of a folder."""
+        return self._folders[shard]
+
+    def read(self, shard: str) -> Iterator[Items | Reject]:
+        """The folder's pictures; the id is the path below the folder, the group, where asked for, the folder's name."""
+        root, options = Path(self._options.path), self._options
+
+        def wanted(file: Path) -> Wanted:
+            name = file.relative_to(root)
+            columns = {"group": name.parts[0]} if options.group_from_folder and len(name.parts) > 1 else {"group": None}
+            return Wanted(file, name.as_posix(), columns if options.group_from_folder else {}, str(file))
+
+        return read_images(shard, map(wanted, self._folders[shard]), options)
+
+    @cached_property
+    def _folders(self) -> dict[str, list[Path]]:
+        root = Path(self._options.path)
+        if not root.is_dir():
+            raise DataError(f"{root} is not a folder; name the folder that holds the pictures as [ingest] path.")
+        found: dict[str, list[Path]] = {}
+        for folder, folders, names in os.walk(root):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if name.lower().endswith(PICTURES) and not name.startswith("."):
+                    found.setdefault(folder, []).append(Path(folder) / name)
+        if not found:
+            raise DataError(f"{root} holds no pictures; put {', '.join(PICTURES)} files there, or name another folder.")
+        if self._options.sample_size is not None:
+            names = [str(path) for paths in found.values() for path in paths]
+            drawn = set(draw(names, self._options.sample_size, self._seed))
+            found = {folder: [path for path in paths if str(path) in drawn] for folder, paths in found.items()}
+        return {_shard_name(root, Path(folder)): paths for folder, paths in sorted(found.items()) if paths}
+
+
+class ImageTableSource:
+    """The pictures that tables name, with an id and whatever else their rows say."""
+
+    Options = ImageTableOptions
+
+    def __init__(self, options: ImageTableOptions, seed: int = 0) -> None:
+        self._options = options
+        self._seed = seed
+
+    def shards(self) -> Sequence[str]:
+        """The tables, by name."""
+        return list(self._tables)
+
+    def read(self, shard: str) -> Iterator[Items | Reject]:
+        """The pictures of a table's rows."""
+        path, options = self._tables[shard], self._options
+        names = [name for name in column_names(path) if name not in (options.id, options.file)]
+        if options.group is not None and options.group not in names:
+            raise DataError(f'{path} has no column "{options.group}"; name another as [ingest] group.')
+        root = Path(options.images) if options.images else path.parent
+        wanted: list[Wanted] = []
+        for row in read_rows(path, (options.id, options.file), names):
+            if isinstance(row, Reject):
+                yield row
+                continue
+            identity, file, *cells = row.cells
+            if identity is None or file is None:
+                column = options.id if identity is None else options.file
+                yield Reject(str(path), row.number, f"its cell of {column} is empty", "fill it in, or leave the row out")
+                continue
+            columns = {_column(name, options.group): cell for name, cell in zip(names, cells, strict=True)}
+            wanted.append(Wanted(root / str(file), str(identity), columns, str(path), row.number))
+        yield from read_images(shard, iter(self._drawn(wanted)), options)
+
+    def _drawn(self, wanted: list[Wanted]) -> list[Wanted]:
+        if self._options.sample_size is None:
+            return wanted
+        ids = set(draw([each.id for each in wanted], self._options.sample_size, self._seed))
+        return [each for each in wanted if each.id in ids]
+
+    @cached_property
+    def _tables(self) -> dict[str, Path]:
+        return {safe_name(path.name): path for path in table_files(Path(self._options.path))}
+
+
+def read_images(shard: str, wanted: Iterator[Wanted | Reject], options: ImagesOptions) -> Iterator[Items | Reject]:
+    """Pictures as items in slices, in their order, read in by as many threads as there are processors; or why not."""
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="likewise-images") as threads:
+        while batch := list(islice(wanted, SLICE)):
+            found: list[tuple[Wanted, ImageRef, dict[str, Any]]] = []
+            for each, read in zip(batch, threads.map(lambda one: _looked_at(one, options), batch), strict=True):
+                if isinstance(each, Reject):
+                    yield each
+                elif isinstance(read, Reject):
+                    yield read
+                else:
+                    found.append((each, *read))
+            if found:
+                names = [*found[0][0].columns, *found[0][2]]
+                columns = {name: [{**each.columns, **facts}[name] for each, _, facts in found] for name in names}
+                yield Items(shard, [each.id for each, *_ in found], [ref for _, ref, _ in found], columns)
+
+
+def _looked_at(wanted: Wanted | Reject, options: ImagesOptions) -> tuple[ImageRef, dict[str, Any]] | Reject:
+    """The reference to a picture and what is told of it; a Reject where it cannot be decoded whole."""
+    if isinstance(wanted, Reject):
+        return wanted
+    try:
+        if isinstance(wanted.source, bytes):
+            return looked_at(ImageRef.of_bytes(wanted.source, wanted.name or wanted.id), wanted.source, options)
+        data = read_file(wanted.source)
+        return looked_at(ImageRef(image_digest(data), path=str(wanted.source)), data, options)
+    except DataError as error:
+        return Reject(wanted.place, wanted.row, error.reason, error.remedy)
+
+
+def looked_at(ref: ImageRef, data: bytes, options: ImagesOptions) -> tuple[ImageRef, dict[str, Any]]:
+    """The reference with its small look, and its facts: format, size, bits, and of single-channel pictures their range."""
+    told = header(data, ref.name)
+    frame = decode(data, ref.name, at_least=LOOK if told.kind == "color" else None, frame=options.frame)
+    facts: dict[str, Any] = {
+        "format": told.format,
+        "width": told.width,
+        "height": told.height,
+        "bits": told.bits,
+        "frames": told.frames,
+        "radiometric": told.radiometric,
+        "swapped": bool(told.kind == "single" and told.bits == 16 and looks_swapped(frame)),
+        **dict.fromkeys(("lowest", "highest", "distinct"), math.nan),  # known of one channel only
+    }
+    if told.kind == "single":
+        range_ = describe(frame)
+        facts |= {name: float(range_[name]) for name in ("lowest", "highest", "distinct")}
+    return ref.with_look(small_look(frame).to_bytes()), facts
+
+
+def _shard_name(root: Path, folder: Path) -> str:
+    name = folder.relative_to(root).as_posix()
+    return ROOT if name == "." else safe_name(name)
+
+
+def _column(name: str, group: str | None) -> str:
+    """What a column of the table is called here."""
+    return "group" if name == group else name

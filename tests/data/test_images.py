@@ -1,0 +1,148 @@
+"""Pictures read in from folders and tables: what is kept of them, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from likewise.artifacts.artifact import Artifact
+from likewise.data.corpus import Corpus
+from likewise.data.fingerprints import fingerprint
+from likewise.data.image_refs import ImageRef
+from likewise.data.images import ImageFolderSource, ImageTableSource
+from likewise.data.ingest import ingest
+from likewise.data.options import FingerprintOptions, ImageFolderOptions, ImageTableOptions
+from likewise.errors import DataError
+from likewise.testing.artifacts import draft, publish
+from likewise.testing.sources import check_source
+from small_images import picture, thermal, write_frames, write_pictures
+
+
+def ingested(folder: Path, options: Any) -> Artifact:
+    unfinished = draft(folder, "ingest")
+    ingest(unfinished, options)
+    return publish(unfinished)
+
+
+def test_a_folder_of_folders(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures")
+    corpus = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root), group_from_folder=True)))
+    assert [shard.name for shard in corpus.shards] == ["group0", "group1", "group2"]
+    assert corpus.ids[:4] == ["group0/0.jpg", "group0/1.png", "group0/2.webp", "group0/3.jpg"]
+    refs = corpus.payload([0, 5])
+    assert all(isinstance(ref, ImageRef) and ref.data is None and ref.look for ref in refs)
+    assert refs[1].read() == (root / "group1" / "1.png").read_bytes()
+    told = corpus.metadata(range(12)).to_pylist()
+    assert [row["group"] for row in told] == ["group0"] * 4 + ["group1"] * 4 + ["group2"] * 4
+    assert (told[0]["format"], told[0]["width"], told[0]["height"], told[0]["bits"]) == ("JPEG", 120, 90, 8)
+    assert np.isnan(told[0]["lowest"])
+
+
+def test_the_contract_of_sources(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=2, each=2)
+    check_source(lambda: ImageFolderSource(ImageFolderOptions(path=str(root))))
+    table(tmp_path, root)
+    check_source(lambda: ImageTableSource(ImageTableOptions(path=str(tmp_path / "pictures.csv"), images=str(root))))
+
+
+def table(folder: Path, root: Path, **columns: str) -> Path:
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.*"))
+    lines = ["id,path,house", *(f"p{number},{path},{path.split('/')[0]}" for number, path in enumerate(paths))]
+    (folder / "pictures.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "pictures.csv"
+
+
+def test_a_table(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures")
+    given = {"path": str(table(tmp_path, root)), "images": str(root), "group": "house"}
+    corpus = Corpus(ingested(tmp_path, ImageTableOptions(**given)))
+    assert corpus.ids[:2] == ["p0", "p1"]
+    assert set(corpus.metadata(range(12))["group"].to_pylist()) == {"group0", "group1", "group2"}
+    few = Corpus(ingested(tmp_path, ImageTableOptions(**given, sample_size=5)))
+    assert len(few) == 5
+    assert set(few.ids) <= set(corpus.ids)
+    with pytest.raises(DataError, match=r'has no column "owner"'):
+        ingested(tmp_path, ImageTableOptions(**{**given, "group": "owner"}))
+
+
+@pytest.mark.parametrize("kind", ["cut", "text", "empty", "missing"])
+def test_what_cannot_be_decoded_stops_or_is_rejected(kind: str, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1)
+    bad = root / "group0" / "0.jpg"
+    where = table(tmp_path, root)
+    if kind == "missing":
+        bad.unlink()
+    else:
+        bad.write_bytes({"cut": bad.read_bytes()[:-30], "text": b"%!PS-Adobe-3.0 EPSF-3.0", "empty": b""}[kind])
+    options = ImageTableOptions(path=str(where), images=str(root))
+    with pytest.raises(DataError, match=r"pictures\.csv, row 2: .*0\.jpg.*; .*on_bad = \"reject\""):
+        ingested(tmp_path, options)
+    artifact = ingested(tmp_path, options.model_copy(update={"on_bad": "reject"}))
+    counts = artifact.json("counts.json")
+    assert (counts["rows"], counts["accepted"], counts["rejected"], counts["items"]) == (4, 3, 1, 3)
+    (row,) = artifact.table("rejects.parquet").to_pylist()
+    assert "0.jpg" in row["reason"]
+
+
+def test_frames_of_16_bits_are_told_with_their_range(tmp_path: Path) -> None:
+    root = write_frames(tmp_path / "frames")
+    Image.fromarray(thermal(0).byteswap()).save(root / "swapped.png")
+    corpus = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root))))
+    rows = corpus.metadata(range(6)).to_pylist()
+    first = thermal(0)
+    assert (rows[0]["lowest"], rows[0]["highest"], rows[0]["distinct"]) == (first.min(), first.max(), len(np.unique(first)))
+    assert [row["swapped"] for row in rows] == [False] * 5 + [True]
+    assert {row["bits"] for row in rows} == {16}
+
+
+def test_new_pictures_are_added_without_reading_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from likewise.data import images
+    from likewise.pipeline import run
+
+    root = write_pictures(tmp_path / "pictures", groups=2)
+    recipe = recipe_of(root)
+    run(recipe, tmp_path / "run", until="ingest")
+    read: list[str] = []
+    usual = images.read_file
+    monkeypatch.setattr(images, "read_file", lambda path: read.append(path.as_posix()) or usual(path))
+    shutil.copytree(root / "group1", root / "group2")
+    artifact = run(recipe, tmp_path / "run", until="ingest").finished["ingest"]
+    assert len(read) == 4
+    assert all("/group2/" in path for path in read)
+    assert artifact.json("counts.json")["items"] == 12
+
+
+def recipe_of(root: Path, **sections: Any) -> Any:
+    from likewise.config import validated
+
+    ingest, encoder = {"kind": "image_folder", "path": str(root)}, {"kind": "image", "model": "nobody/nothing"}
+    return validated({"name": "pictures", "ingest": ingest, "encoder": encoder, **sections}, "pictures")
+
+
+def test_near_duplicates_are_found_whatever_their_format(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1)
+    image = Image.fromarray(picture(99, 200, 300))
+    image.save(root / "group0" / "a.png")
+    image.resize((150, 100)).save(root / "group0" / "b.jpg", quality=60)
+    shutil.copy(root / "group0" / "a.png", root / "group0" / "c.png")
+    corpus = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root))))
+    unfinished = draft(tmp_path, "fingerprint")
+    fingerprint(unfinished, FingerprintOptions(), corpus)
+    found = publish(unfinished)
+    classes = np.array(found.array("classes.npy"))
+    assert classes[4] == classes[5] == classes[6] == 4
+    assert len(set(classes.tolist())) == 5
+    counts = found.json("counts.json")
+    assert (counts["joined"], counts["equal"], counts["alike"]) == (2, 1, 1)
+    assert sorted(found.table("joined.parquet")["row"].to_pylist()) == [5, 6]
+
+
+@pytest.mark.parametrize("make", [lambda path: path / "nowhere", lambda path: path])
+def test_a_folder_without_pictures(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is not a folder|holds no pictures"):
+        ImageFolderSource(ImageFolderOptions(path=str(make(tmp_path)))).shards()

@@ -1,0 +1,279 @@
+"""The extractor for programs that hold pictures as arrays: every method, every field of its configuration."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from likewise.encoders.image import ImageEncoder
+from likewise.encoders.options import ImageEncoderOptions
+from likewise.errors import DataError, RecipeError
+from likewise.vectors import extractor as module
+from likewise.vectors.extract import extract
+from likewise.vectors.extractor import EmbeddingExtractor, ExtractionConfig, ExtractionTimeout
+from likewise.vectors.options import EmbedOptions
+from small_images import SIDE, picture, save_model, thermal
+
+PICTURES = [picture(seed) for seed in range(7)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_model(tmp_path_factory.mktemp("models"), "dinov2"))
+
+
+def made(model: str, folder: Path, **given: Any) -> EmbeddingExtractor:
+    return EmbeddingExtractor("dinov2", ExtractionConfig(cache_dir=str(folder / "cache"), **given), model_path=model)
+
+
+def test_vectors_are_those_of_a_run(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        found = ours.batch_extract(PICTURES)
+        encoder = ImageEncoder(ImageEncoderOptions(model=model)).eval()
+        expected = extract(encoder, PICTURES, options=EmbedOptions(precision="float32"))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+        np.testing.assert_allclose(ours.extract_embedding(PICTURES[3]), found[3], atol=1e-5)
+        assert found.dtype == np.float32
+
+
+def test_duplicates_are_computed_once_and_order_is_kept(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path) as ours:
+        found = ours.batch_extract([PICTURES[1], PICTURES[0], PICTURES[1], PICTURES[0].copy()])
+        np.testing.assert_array_equal(found[0], found[2])
+        np.testing.assert_array_equal(found[1], found[3])
+        assert not np.allclose(found[0], found[1])
+        stats = ours.get_extraction_stats()
+        assert (stats["pictures"], stats["computed"], stats["duplicates"], stats["batches"]) == (4, 2, 2, 1)
+        assert ours.batch_extract([]).shape == (0, ours.get_model_info()["dimension"])
+
+
+def test_the_cache_answers_the_second_time_and_another_extractor(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(model, tmp_path) as first:
+        found = first.batch_extract(PICTURES)
+    with made(model, tmp_path) as second:
+        second.optimize_for_inference()
+        monkeypatch.setattr(ImageEncoder, "frame", lambda *_: pytest.fail("decoded"))
+        monkeypatch.setattr(ImageEncoder, "forward", lambda *_: pytest.fail("computed"))
+        np.testing.assert_array_equal(second.batch_extract(PICTURES), found)
+        assert second.get_extraction_stats()["hits"] == len(PICTURES)
+        assert second.get_performance_metrics()["cache_hit_rate"] == 1
+        monkeypatch.undo()
+        second.clear_cache()
+        second.batch_extract(PICTURES)
+        assert second.get_extraction_stats()["computed"] == len(PICTURES)
+    with made(model, tmp_path / "none", cache_embeddings=False) as third:
+        third.batch_extract(PICTURES)
+        third.clear_cache()
+    assert not (tmp_path / "none").exists()
+
+
+def test_another_way_of_preparing_has_other_entries(model: str, tmp_path: Path) -> None:
+    ready = np.zeros((SIDE, SIDE, 3), np.float32) + np.linspace(-1, 1, SIDE, dtype=np.float32)[:, None]
+    with made(model, tmp_path, enable_preprocessing=False) as given:
+        vector = given.extract_embedding(ready)
+        with torch.no_grad():
+            expected = ImageEncoder(ImageEncoderOptions(model=model)).eval()(
+                torch.from_numpy(ready.transpose(2, 0, 1).copy())[None]
+            )
+        assert float(vector @ expected[0].numpy()) > 0.999
+        with pytest.raises(DataError, match="is not prepared for the model, which takes float32"):
+            given.extract_embedding(PICTURES[0])
+
+
+def test_batches_are_no_larger_than_asked_and_than_memory_allows(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(model, tmp_path, batch_size=3, cache_embeddings=False) as ours:
+        ours.batch_extract(PICTURES)
+        assert ours.get_extraction_stats()["batches"] == 3
+        monkeypatch.setattr(module, "FREE_SHARE", 1e-9)
+        assert ours._adaptive_batch_size() == 1
+        ours.batch_extract(PICTURES)
+        assert ours.get_extraction_stats()["batches"] == 3 + len(PICTURES)
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = ImageEncoder.forward
+
+    def short_of_memory(self: ImageEncoder, prepared: Any) -> Any:
+        if len(prepared) > 2:
+            raise torch.OutOfMemoryError("not enough memory")
+        return forward(self, prepared)
+
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        expected = ours.batch_extract(PICTURES)
+        ours.clear_cache()
+        monkeypatch.setattr(ImageEncoder, "forward", short_of_memory)
+        np.testing.assert_allclose(ours.batch_extract(PICTURES), expected, atol=1e-5)
+        assert ours.get_extraction_stats()["halved"] > 0
+
+
+@pytest.mark.parametrize("policy", ["warn", "reject", "off"])
+def test_quality(policy: str, model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with made(model, tmp_path, quality_policy=policy, quality_threshold=0.7) as ours:
+        known = ours.batch_extract(PICTURES)
+        assert ours.validate_embedding_quality(known[0]) > 0.7
+        assert ours.validate_embedding_quality(known[0] * np.nan) == 0
+        assert ours.validate_embedding_quality(known[0][:-1]) == 0
+        ours.use_reference(-known)
+        assert ours.validate_embedding_quality(known[0]) == 0, "far from the reference"
+        ours.clear_cache()
+        with caplog.at_level(logging.WARNING):
+            found = ours.batch_extract(PICTURES)
+        stats = ours.get_extraction_stats()
+        rejected = policy == "reject"
+        assert np.isnan(found).all() == rejected
+        assert (stats["low_quality"], stats["rejected"]) == {"warn": (7, 0), "reject": (7, 7), "off": (0, 0)}[policy]
+        assert ("quality 0.00 (drift)" in caplog.text) == (policy != "off")
+        ours.batch_extract(PICTURES)
+        assert ours.get_extraction_stats()["hits"] == (0 if rejected else 7), "what was rejected is not cached"
+
+
+def test_a_batch_that_takes_too_long(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with made(model, tmp_path, timeout_seconds=0.2, batch_size=2) as ours:
+        ours.enable_performance_optimizations()
+        frame = ImageEncoder.frame
+        monkeypatch.setattr(ImageEncoder, "frame", lambda self, image: time.sleep(0.5) or frame(self, image))
+        with pytest.raises(ExtractionTimeout, match=r"more than timeout_seconds = 0\.2; raise it, or lower batch_size = 2"):
+            ours.batch_extract(PICTURES)
+
+
+def test_pictures_are_prepared_in_so_many_threads_and_so_far_ahead(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, ahead, lock = set(), [], threading.Lock()
+    frame, forward = ImageEncoder.frame, ImageEncoder.forward
+    prepared = [0]
+
+    def watched(self: ImageEncoder, image: Any) -> Any:
+        time.sleep(0.01)
+        with lock:
+            seen.add(threading.current_thread().name)
+            prepared[0] += 1
+        return frame(self, image)
+
+    def counted(self: ImageEncoder, batch: Any) -> Any:
+        time.sleep(0.3)
+        ahead.append(prepared[0])
+        return forward(self, batch)
+
+    monkeypatch.setattr(ImageEncoder, "frame", watched)
+    given = {"cache_embeddings": False, "batch_size": 1, "enable_mixed_precision": False, "quality_policy": "off"}
+    for workers, batches in ((1, 1), (3, 3)):
+        seen.clear(), ahead.clear()
+        prepared[0] = 0
+        with made(model, tmp_path, max_workers=workers, prefetch_factor=batches, **given) as ours:
+            ours.load_model()
+            monkeypatch.setattr(ImageEncoder, "forward", counted)
+            ours.batch_extract(PICTURES[:5])
+            monkeypatch.setattr(ImageEncoder, "forward", forward)
+        assert len(seen) == workers
+        assert ahead[0] == batches, "prepared while the model worked on the first"
+
+
+def test_memory_is_pinned_and_the_gpu_taken_where_there_is_one(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(model, tmp_path, use_gpu=False) as ours:
+        assert ours.get_model_info()["device"] == "cpu"
+    pinned, moved = [], []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(ImageEncoder, "to", lambda self, device: moved.append(device) or self)
+    made(model, tmp_path, use_gpu=True).load_model()
+    made(model, tmp_path, use_gpu=False).load_model()
+    assert moved == ["cuda", "cpu"]
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(1) or self)
+    for pin in (True, False):
+        ours = made(model, tmp_path, pin_memory=pin, use_gpu=False).load_model()
+        future: Any = type("Done", (), {"result": lambda self, timeout: np.zeros((3, 2, 2), np.float32)})()
+        ours._parallel_preprocess([future], time.perf_counter())
+    assert len(pinned) == 1
+
+
+def test_precision(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "precision_for", lambda encoder, device, option: "bfloat16" if option == "auto" else option)
+    assert made(model, tmp_path, enable_mixed_precision=False).optimize_for_inference().get_model_info()["precision"] == "float32"
+    monkeypatch.setattr(module, "COSINE_TO_FLOAT32", 0.5)
+    assert made(model, tmp_path).optimize_for_inference().get_model_info()["precision"] == "bfloat16"
+    monkeypatch.setattr(module, "COSINE_TO_FLOAT32", 1.1)
+    assert made(model, tmp_path).optimize_for_inference().get_model_info()["precision"] == "float32"
+
+
+def test_what_was_measured(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, batch_size=2) as ours:
+        before = ours.get_performance_metrics()
+        assert before["throughput"] is before["p50_ms"] is before["cache_hit_rate"] is None
+        ours.warmup(3)
+        assert set(ours.get_extraction_stats().values()) == {0}, "warming up is not counted"
+        start = time.perf_counter()
+        ours.batch_extract(PICTURES)
+        took = time.perf_counter() - start
+        found = ours.get_performance_metrics()
+        assert found["throughput"] >= len(PICTURES) / took * 0.99
+        assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] <= 1000 * took
+        assert found["memory_bytes"] > 1e7
+        info = ours.get_model_info()
+        assert info["input_size"] == [SIDE, SIDE]
+        assert info["parameters"] > 1000
+
+
+def test_many_threads_at_once(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        expected = ours.batch_extract(PICTURES)
+        found: dict[int, Any] = {}
+
+        def work(number: int) -> None:
+            order = np.random.default_rng(number).permutation(len(PICTURES))
+            found[number] = (order, ours.batch_extract([PICTURES[place] for place in order]))
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for order, vectors in found.values():
+            np.testing.assert_allclose(vectors, expected[order], atol=1e-5)
+        assert ours.get_extraction_stats()["pictures"] == 7 * len(PICTURES)
+
+
+def test_frames_of_16_bits(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path) as ours:
+        found = ours.batch_extract([thermal(seed) for seed in range(4)])
+        assert len(np.unique(found.round(4), axis=0)) == 4
+
+
+def test_a_model_that_is_not_there_names_the_path(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r'model_path = ".*nowhere" does not exist; give the folder'):
+        EmbeddingExtractor(model_path=str(tmp_path / "nowhere")).load_model()
+    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    with pytest.raises(
+        DataError, match=r'"microsoft/resnet-50" is neither a folder here .*; give the folder of a model as model_path'
+    ):
+        EmbeddingExtractor("resnet50").extract_embedding(PICTURES[0])
+    assert EmbeddingExtractor("resnet50").load_model(model).get_model_info()["model_path"] == model
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"max_workers": 0},
+        {"prefetch_factor": 0},
+        {"quality_threshold": 1.5},
+        {"timeout_seconds": 0},
+        {"quality_policy": "x"},
+    ],
+)
+def test_a_configuration_that_cannot_work(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=next(iter(wrong))):
+        ExtractionConfig(**wrong)
