@@ -1,4 +1,4 @@
-"""Runs every benchmark, one after the other, and refreshes docs/benchmarks.md from their last lines.
+"""Runs every benchmark, one after the other, and refreshes docs/benchmarks.md from their last lines; of named ones, their rows.
 
 python benchmarks/run.py [--quick] [NAME …]
 """
@@ -18,6 +18,7 @@ import harness
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 SHARED = {"harness.py", "run.py", "text_quality_peer.py", "workloads.py"}  # the rest are benchmarks
+HEAD = ("| benchmark | ours | peer | ratio | goal | met | took |", "| --- | --- | --- | --- | --- | --- | --- |")
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -42,20 +43,27 @@ def measure(name: str, quick: bool) -> dict[str, object] | None:
     return found
 
 
-def table(rows: list[tuple[dict[str, object], float]]) -> str:
+def line(row: dict[str, object], seconds: float) -> str:
+    """A benchmark's row of the table."""
+    met = {True: "yes", False: "**no**", None: "no gate"}[row["met"]]  # type: ignore[index]  # JSON: true, false or null
+    return f"| {row['name']} | {row['ours']} | {row['peer']} | {row['ratio']} | {row['goal']} | {met} | {seconds:.0f} s |"
+
+
+def table(lines: list[str]) -> str:
     """The figures as a Markdown table."""
-    lines = [
-        f"{datetime.date.today().isoformat()}: {harness.machine()}",
-        "",
-        "| benchmark | ours | peer | ratio | goal | met | took |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row, seconds in rows:
-        met = {True: "yes", False: "**no**", None: "no gate"}[row["met"]]  # type: ignore[index]  # JSON: true, false or null
-        lines.append(
-            f"| {row['name']} | {row['ours']} | {row['peer']} | {row['ratio']} | {row['goal']} | {met} | {seconds:.0f} s |"
-        )
-    return "\n".join(lines)
+    head = [f"{datetime.date.today().isoformat()}: {harness.machine()}", "", *HEAD]
+    return "\n".join([*head, *lines])
+
+
+def kept(text: str, new: list[str]) -> list[str]:
+    """The rows that the page has of other benchmarks, and the new ones, by name."""
+    found = {_name(row): row for row in text.split(BEGIN)[1].split(END)[0].splitlines() if row.startswith("| ")}
+    found |= {_name(row): row for row in new}
+    return [found[name] for name in sorted(found) if name not in map(_name, HEAD)]
+
+
+def _name(row: str) -> str:
+    return row.split("|")[1].strip()
 
 
 def main() -> None:
@@ -70,12 +78,13 @@ def main() -> None:
         if row is None:
             failed.append(name)
         else:
-            rows.append((row, time.monotonic() - began))
+            rows.append(line(row, time.monotonic() - began))
     print("\n" + table(rows))
-    if not options.quick and not options.names:
+    if not options.quick:
         text = PAGE.read_text(encoding="utf-8")
         head, tail = text.split(BEGIN)[0], text.split(END)[1]
-        PAGE.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{tail}", encoding="utf-8")
+        found = table(kept(text, rows) if options.names else rows)
+        PAGE.write_text(f"{head}{BEGIN}\n{found}\n{END}{tail}", encoding="utf-8")
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

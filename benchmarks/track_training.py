@@ -35,7 +35,7 @@ def main() -> None:
         with record_function("search"):
             return found(*parts, **named)
 
-    changes = [f"ingest.events={8 if given.quick else 16}", f"train.epochs={2 if given.quick else 4}"]
+    changes = ["ingest.events=8", "train.epochs=2"] if given.quick else []
     recipe = read_recipe(Path(likewise.__file__).parent / "recipes" / "demo_tracks.toml", changes)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from likewise.encoders.base import Encoder
 from likewise.encoders.options import HitEncoderOptions
+from likewise.encoders.tanh import Tanh
 from likewise.errors import DataError
 from likewise.options import Options
 from likewise.types import Float32, Int64, Items, Prepared, Role
@@ -122,8 +123,6 @@ class HitEncoder(Encoder):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.options.seed)
             blocks = [
-                layer
-                for before, after in pairwise(widths)
-                for layer in (nn.Linear(before, after), nn.LayerNorm(after), nn.Tanh())
+                layer for before, after in pairwise(widths) for layer in (nn.Linear(before, after), nn.LayerNorm(after), Tanh())
             ]
             self.network = nn.Sequential(*blocks, nn.Linear(widths[-1], self.options.dimension))
