@@ -44,7 +44,7 @@ def test_toml_and_yaml_say_the_same(tmp_path: Path) -> None:
         ("train.loss.margi=1", r"\[train\.loss\] margi is not a known key"),
         ("train.epochs=many", r"\[train\] epochs = 'many' is not accepted"),
         ("train.epochs=-1", r"greater than or equal to 0"),
-        ("encoder.kind=sttic", r'\[encoder\] kind = "sttic" is not known: use one of hits, static, text'),
+        ("encoder.kind=sttic", r'\[encoder\] kind = "sttic" is not known: use one of hits, image, openvino, static, text'),
         ("ingest.kind=no.such:Thing", r"cannot be loaded"),
         ("mine.range_min=500", r"range_max = 100 must be above range_min = 500"),
         ("train.epochs", r'is not "section\.key=value"'),
