@@ -125,3 +125,12 @@ def test_a_stop_can_be_deferred(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.requested
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_manifest_that_a_killed_attempt_was_writing_is_no_part_of_the_artifact(tmp_path: Path) -> None:
+    folder = tmp_path / "stage"
+    Draft(folder, stage="stage").write_text("a.txt", "a")
+    (folder / ".manifest.json.4711.tmp").write_text("{", encoding="utf-8")
+    artifact = Draft(folder, stage="stage").publish()
+    assert set(artifact.manifest.files) == {"a.txt"}
+    assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "manifest.json"]

@@ -188,6 +188,8 @@ class Draft(Folder):
     def publish(self, origin: Origin = NOWHERE, *, seconds: float = 0.0, peak_memory_bytes: int = 0) -> Artifact:
         """Remove what is private, write the manifest last, and return the finished artifact."""
         shutil.rmtree(self.path / PRIVATE, ignore_errors=True)
+        for unfinished in self.path.glob(f".{MANIFEST}.*.tmp"):  # an attempt was killed while it wrote the manifest
+            unfinished.unlink()
         files = {
             path.relative_to(self.path).as_posix(): FileRecord(path.stat().st_size, sha256(path))
             for path in sorted(self.path.rglob("*"))
