@@ -98,6 +98,8 @@ class Reject:
     remedy: str
 
     def __str__(self) -> str:
+        if self.row is None and self.reason.startswith(self.file):
+            return f"{self.reason}; {self.remedy}."
         place = self.file if self.row is None else f"{self.file}, row {self.row}"
         return f"{place}: {self.reason}; {self.remedy}."
 

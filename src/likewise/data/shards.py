@@ -146,7 +146,8 @@ def _check(options: IngestOptions, counts: dict[str, Any], rejects: list[Reject]
         because = f": {rejects[0]}" if rejects else "; name a source that has some."
         raise DataError(f"[ingest] found no items{because}")
     if options.needs_positives and not counts["positives"]:
-        raise DataError(f"[ingest] found no positive pair among {counts['items']:,} items; training needs pairs that are alike.")
+        sentence = f"[ingest] found no positive pair among {counts['items']:,} items"
+        raise DataError(f"{sentence}; bring the truth beside the hits, or loosen [ingest.cuts].")
 
 
 def _counts(entries: list[dict[str, Any]], rejected: int) -> dict[str, Any]:

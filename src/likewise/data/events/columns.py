@@ -58,6 +58,6 @@ def weights_of(name: str, paths: Sequence[Path], key: str, wanted: Int64) -> NDA
 def _array(path: Path, name: str, column: Any) -> NDArray[Any]:
     if column.null_count:
         row = column.is_null().to_numpy().argmax() + 2  # the header is row 1
-        raise DataError(f"{path}, row {row}: the cell of {name} is empty; fill it in, or leave this event out.")
+        raise DataError(f"{path}, row {row}: the cell of {name} is empty or not a number; fill it in, or leave this event out.")
     values: NDArray[Any] = column.to_numpy()
     return values.view("int64") if column.type == IDENTIFIER else values
