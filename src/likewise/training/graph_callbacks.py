@@ -134,7 +134,7 @@ class EmbeddingTelemetry(GraphCallback):
 
     purity, radius, against_pt, against_eta, against_production_radius, neighbors: each as PDF and PNG
     scan.parquet, binned.parquet, neighbors.parquet: what they show
-    telemetry.json: the radius, neighbors per hit (mean, median, 99%), and the share of hits with more than `max_neighbors`
+    telemetry.json: the radius, neighbors per hit (mean, median, 99%), how many hits were counted, and how many have too many
 
     The radius is solved for `efficiency`.
     """
@@ -183,13 +183,14 @@ class EmbeddingTelemetry(GraphCallback):
 
     def _about(self, found: Measurement) -> dict[str, Any]:
         degrees = found.degrees
-        over = None if self.max_neighbors is None else float(degrees.hits[self.max_neighbors + 1 :].sum() / degrees.hits.sum())
+        over = None if self.max_neighbors is None else int(degrees.hits[self.max_neighbors + 1 :].sum())
         return {
             "efficiency": self.efficiency,
             "radius": found.radius,
             "exact": found.exact,
             "neighbors": {"mean": degrees.mean, "median": degrees.quantile(0.5), "99%": degrees.quantile(0.99)},
             "max_neighbors": self.max_neighbors,
+            "counted": int(degrees.hits.sum()),
             "cut": over,
         }
 
