@@ -9,6 +9,7 @@ import json
 import random
 import shutil
 import tarfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,6 +97,7 @@ CHANGES: dict[str, Changes] = {
     "encoder(static).vocabulary": Changes("fit", 310),
     "encoder(static).seed": Changes("fit", 1),
     "embed.precision": Changes("embed", "bfloat16", base="text"),
+    "embed.backend": Changes("embed", "openvino", base="text"),
     "mine(hard).preset": Changes("mine", "balanced", base="mined"),
     "mine(hard).model": Changes("mine", "FOLDER/model", base="mined"),
     "mine(hard).query_prompt": Changes("mine", "query: ", base="mined", given={"mine.model": "FOLDER/model"}),
@@ -558,6 +560,30 @@ def test_batches_and_parts_are_planned_as_asked(key: str, value: int, folder: Pa
     before, after = counts(EmbedOptions(**given)), counts(EmbedOptions(**{**given, key: value}))
     place = 1 if key == "part_items" else 0
     assert after[place] > before[place] + 3
+
+
+@shows("embed.workers")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_as_many_threads_as_asked_prepare_batches(workers: int) -> None:
+    from likewise.testing.encoders import FakeEncoder
+    from likewise.vectors.extract import extract
+    from likewise.vectors.options import EmbedOptions
+
+    together = threading.Barrier(3)
+    alone: list[bool] = []
+
+    class Waiting(FakeEncoder):
+        def prepare(self, *given: Any) -> Any:
+            try:
+                together.wait(timeout=0.3 if workers < 3 else 30)
+            except threading.BrokenBarrierError:
+                alone.append(True)
+            return super().prepare(*given)
+
+    extract(
+        Waiting(), ["a", "b", "c"], options=EmbedOptions(batch_items=1, workers=workers, backend="torch", precision="float32")
+    )
+    assert bool(alone) == (workers < 3)
 
 
 @shows("embed.cache_dir", "embed.cache_bytes")

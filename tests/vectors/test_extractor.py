@@ -15,6 +15,7 @@ import torch
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions
 from likewise.errors import DataError, RecipeError
+from likewise.vectors import backends, precision
 from likewise.vectors import extractor as module
 from likewise.vectors.extract import extract
 from likewise.vectors.extractor import EmbeddingExtractor, ExtractionConfig, ExtractionTimeout
@@ -61,7 +62,7 @@ def test_the_cache_answers_the_second_time_and_another_extractor(
     with made(model, tmp_path) as first:
         found = first.batch_extract(PICTURES)
     with made(model, tmp_path) as second:
-        second.optimize_for_inference()
+        second.load_model()
         monkeypatch.setattr(ImageEncoder, "frame", lambda *_: pytest.fail("decoded"))
         monkeypatch.setattr(ImageEncoder, "forward", lambda *_: pytest.fail("computed"))
         np.testing.assert_array_equal(second.batch_extract(PICTURES), found)
@@ -201,12 +202,27 @@ def test_memory_is_pinned_and_the_gpu_taken_where_there_is_one(
 
 
 def test_precision(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "precision_for", lambda encoder, device, option: "bfloat16" if option == "auto" else option)
-    assert made(model, tmp_path, enable_mixed_precision=False).optimize_for_inference().get_model_info()["precision"] == "float32"
-    monkeypatch.setattr(module, "COSINE_TO_FLOAT32", 0.5)
-    assert made(model, tmp_path).optimize_for_inference().get_model_info()["precision"] == "bfloat16"
-    monkeypatch.setattr(module, "COSINE_TO_FLOAT32", 1.1)
-    assert made(model, tmp_path).optimize_for_inference().get_model_info()["precision"] == "float32"
+    def settled(name: str, least: float, **config: Any) -> Any:
+        monkeypatch.setattr(backends, "COSINE_TO_FLOAT32", least)
+        with made(model, tmp_path / name, **config) as ours:
+            ours.batch_extract(PICTURES)
+            return ours.get_model_info()["precision"]
+
+    monkeypatch.setattr(precision, "_fast_bfloat16", lambda device: True)
+    assert settled("off", 0.5, enable_mixed_precision=False) == "float32"
+    assert settled("near", 0.5) == "bfloat16"
+    assert settled("far", 1.1) == "float32"
+
+
+def test_optimising_takes_openvino_where_it_is_there(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        before = ours.batch_extract(PICTURES)
+        assert ours.get_model_info()["backend"] == "torch"
+        ours.optimize_for_inference()
+        assert ours.get_model_info()["backend"].startswith("openvino")
+        np.testing.assert_allclose(ours.batch_extract(PICTURES), before, atol=1e-4)
+        assert ours.get_extraction_stats()["hits"] == 0, "another backend has its own entries"
 
 
 def test_what_was_measured(model: str, tmp_path: Path) -> None:

@@ -80,9 +80,9 @@ class Encoder(nn.Module, ABC):
         digest.update(_json({"class": type(self).__qualname__, "dimension": self.dimension, **self.preprocessing()}))
         return digest.hexdigest()[:32]
 
-    def key(self, role: Role, precision: str = "float32") -> str:
+    def key(self, role: Role, precision: str = "float32", backend: str = "torch") -> str:
         """Names a vector's bits: the space, the role and everything else that changes them."""
-        parts = {"space": self.space, "role": role, "precision": precision, "backend": "torch", **self.key_parts(role)}
+        parts = {"space": self.space, "role": role, "precision": precision, "backend": backend, **self.key_parts(role)}
         return hashlib.sha256(_json(parts)).hexdigest()[:32]
 
     @property

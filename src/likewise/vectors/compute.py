@@ -12,18 +12,17 @@ from torch import Tensor
 from likewise.encoders.base import to_device
 from likewise.errors import DataError
 from likewise.types import Float32, Prepared, Role
-from likewise.vectors.precision import InPrecision
+from likewise.vectors.backends import Computing
 
 
 class Embed:
-    """Payloads of one role → vectors [B, D] float32. Picklable: the same object works here or in another process.
+    """Payloads of one role → vectors [B, D] float32.
 
     `halved` counts the batches that memory did not suffice for, and that were computed in halves.
     """
 
-    def __init__(self, encoder: InPrecision) -> None:
-        self._encoder = encoder
-        self.precision = encoder.precision
+    def __init__(self, computing: Computing) -> None:
+        self._computing = computing
         self.halved = 0
 
     def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None) -> Float32:
@@ -48,10 +47,10 @@ class Embed:
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Vectors [B, D] float32, still on the device."""
-        return self._encoder(to_device(prepared, self._encoder.encoder.device))
+        return self._computing(to_device(prepared, self._computing.encoder.device))
 
     def _prepare(self, payload: Sequence[Any], role: Role) -> Prepared:
-        return self._encoder.encoder.prepare(payload, role)
+        return self._computing.encoder.prepare(payload, role)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

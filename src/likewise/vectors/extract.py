@@ -5,10 +5,14 @@ Shapes: N items, B items of a batch, D dimensions.
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +27,21 @@ from likewise.encoders.base import Encoder
 from likewise.encoders.fit import load_encoder
 from likewise.errors import DataError
 from likewise.types import ROLES, Float32, Int64, Progress, Role
+from likewise.vectors.backends import EXACT, Computing, Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key
 from likewise.vectors.compute import Embed
-from likewise.vectors.options import EmbedOptions, Precision
+from likewise.vectors.options import EmbedOptions
 from likewise.vectors.plan import PlannedBatch, parts, plan_batches, sample
-from likewise.vectors.precision import COSINE_TO_FLOAT32, InPrecision, device_for, least_cosine, precision_for
+from likewise.vectors.precision import device_for
 from likewise.vectors.survey import Fetch, survey
 
 BATCH_TOKENS_CPU = 4096
 """A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
 BATCH_TOKENS_GPU = 32768
 SAMPLE_ITEMS, SAMPLE_LENGTH = 8, 64
-"""What a precision is tried on, items of all lengths, cut: little beside any run that takes time."""
+"""What a way to compute is tried on, items of all lengths, cut: little beside any run that takes time."""
+MANY_BATCHES = 32
+"""From so many on, a faster backend makes up for the seconds that it takes to convert a model."""
 
 Say = Callable[[str], None]
 NameOf = Callable[[int], str]
@@ -150,13 +157,34 @@ class Extraction:
         self.batches = self._plan(roles, options)
         self.parts = list(parts(self.batches, options.part_items))
         self.total = sum(len(batch) for batch in self.batches)
-        self.cosine: float | None = None
-        self._embed = Embed(self._settle(options.precision))
+        self._ways = ways_for(encoder, options.precision, options.backend, much=len(self.batches) >= MANY_BATCHES)
+        self._computing: Computing | None = None
+        self._workers = options.workers or os.cpu_count() or 1
+        self.halved = 0
+
+    @cached_property
+    def settled(self) -> Settled:
+        """The way to compute: the first that agrees with float32 on a sample of the items."""
+        if not self.batches:
+            return Settled(EXACT, None)
+        items = hashlib.sha256(b"".join(self.survey.digests)).digest()
+        self._computing, found = settle_once(self.encoder, self._sample, self._ways, self._say, self._cache, items)
+        return found
 
     @cached_property
     def keys(self) -> dict[Role, str]:
         """The encoder's key for each role; its weights are read for them, so only where they are wanted."""
-        return {role: self.encoder.key(role, self._embed.precision) for role in ROLES}
+        way = self.settled.way
+        return {role: self.encoder.key(role, way.precision, way.version) for role in ROLES}
+
+    @cached_property
+    def _embed(self) -> Embed:
+        way = self.settled.way
+        return Embed(self._computing or computing_by(self.encoder, way, self._sample))
+
+    def _sample(self) -> Any:
+        tried = sample(self.batches, SAMPLE_ITEMS)
+        return self.encoder.prepare(self._fetch(tried.positions), tried.role, SAMPLE_LENGTH)
 
     def _plan(self, roles: NDArray[np.int8], options: EmbedOptions) -> list[PlannedBatch]:
         default = BATCH_TOKENS_CPU if self.encoder.device.type == "cpu" else BATCH_TOKENS_GPU
@@ -169,22 +197,6 @@ class Extraction:
             batches += plan_batches(positions, lengths, role, tokens=tokens, items=options.batch_items)
         return batches
 
-    def _settle(self, option: Precision) -> InPrecision:
-        """The encoder in the precision asked for; "auto" only where a sample shows that it changes nothing that matters."""
-        precision = precision_for(self.encoder, self.encoder.device, option)
-        if precision == "float32" or not self.batches:
-            return InPrecision(self.encoder, "float32")
-        chosen = InPrecision(self.encoder, precision)
-        tried = sample(self.batches, SAMPLE_ITEMS)
-        prepared = self.encoder.prepare(self._fetch(tried.positions), tried.role, SAMPLE_LENGTH)
-        exact = InPrecision(self.encoder, "float32")
-        self.cosine = least_cosine(Embed(exact).forward(prepared), Embed(chosen).forward(prepared))
-        if self.cosine >= COSINE_TO_FLOAT32:
-            return chosen
-        gap = f"vectors computed in {precision} have cosine {self.cosine:.5f} to float32, less than {COSINE_TO_FLOAT32}"
-        self._say(f"{gap}; float32 is used." if option == "auto" else f"{gap}; {precision} is used because the recipe says so.")
-        return exact if option == "auto" else chosen
-
     def compute(self, batches: Sequence[PlannedBatch]) -> Iterator[tuple[PlannedBatch, Float32]]:
         """Each batch with its vectors [B, D]: from the cache if all of it is there, else computed whole."""
         known = [self._cached(batch) for batch in batches]
@@ -194,22 +206,21 @@ class Extraction:
             yield batch, vectors if vectors is not None else next(computed)
 
     def _computed(self, batches: Sequence[PlannedBatch]) -> Iterator[Float32]:
-        """Vectors of each batch; the next one is fetched and prepared in a thread while the model works on this one."""
+        """Vectors of each batch; threads fetch and prepare the next ones while the model works on this one."""
 
         def prepare(batch: PlannedBatch) -> tuple[Sequence[Any], Any]:
             payload = self._fetch(batch.positions)
             return payload, self.encoder.prepare(payload, batch.role)
 
-        with ThreadPoolExecutor(1, thread_name_prefix="likewise-prepare") as ahead:
-            upcoming = ahead.submit(prepare, batches[0]) if batches else None
-            for number, batch in enumerate(batches):
-                assert upcoming is not None
-                payload, prepared = upcoming.result()
-                if number + 1 < len(batches):
-                    upcoming = ahead.submit(prepare, batches[number + 1])
-                halved = self._embed.halved
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="likewise-prepare") as threads:
+            upcoming = iter(batches)
+            ahead = deque(threads.submit(prepare, batch) for batch in islice(upcoming, self._workers))
+            for batch in batches:
+                payload, prepared = ahead.popleft().result()
+                ahead.extend(threads.submit(prepare, following) for following in islice(upcoming, 1))
                 vectors = self._embed(payload, batch.role, prepared)
-                if self._embed.halved > halved == 0:
+                before, self.halved = self.halved, self._embed.halved
+                if self.halved > before == 0:
                     self._say(f"A batch of {len(batch)} items did not fit in memory; such batches are computed in halves.")
                 self._check(batch, vectors)
                 if self._cache is not None:
@@ -233,7 +244,7 @@ class Extraction:
             name = self._name_of(int(batch.positions[bad[0]]))
             others = f" ({len(bad)} such items in its batch)" if len(bad) > 1 else ""
             raise DataError(
-                f'Item "{name}": its vector in {self._embed.precision} is not finite{others}; '
+                f'Item "{name}": its vector in {self.settled.way} is not finite{others}; '
                 'set [embed] precision = "float32", or look at the item and at the weights of the encoder.'
             )
 
@@ -244,9 +255,10 @@ class Extraction:
             "dimension": self.encoder.dimension,
             "distance": "cosine",
             "keys": dict(self.keys),
-            "precision": self._embed.precision,
-            "cosine_to_float32": None if self.cosine is None else round(self.cosine, 6),
-            "halved_batches": self._embed.halved,
+            "precision": self.settled.way.precision,
+            "backend": self.settled.way.version,
+            "cosine_to_float32": None if self.settled.cosine is None else round(self.settled.cosine, 6),
+            "halved_batches": self.halved,
         }
 
 

@@ -28,9 +28,10 @@ from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions
 from likewise.errors import DataError, LikewiseError, RecipeError
 from likewise.types import Float32
+from likewise.vectors.backends import Computing, Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key, item_digest
 from likewise.vectors.compute import Embed
-from likewise.vectors.precision import COSINE_TO_FLOAT32, InPrecision, least_cosine, precision_for
+from likewise.vectors.options import Precision
 from likewise.vectors.quality import Quality, Reference, quality_of
 
 MODELS = {
@@ -43,7 +44,7 @@ MODELS = {
     "siglip": "google/siglip-base-patch16-224",
 }
 """Short names of models on the Hugging Face hub; any other name is taken as it is."""
-TRIED = 4  # pictures of the first batch on which a precision is tried
+TRIED = 4  # pictures of noise on which a way to compute is tried
 KEPT = 10_000  # times of batches that percentiles are taken from
 FREE_SHARE = 0.5  # of the free memory that a batch may take
 BYTES_PER_PIXEL = 4 * 3 * 24  # of a picture as the model takes it, and of what it makes of it on the way: a generous guess
@@ -67,7 +68,7 @@ class ExtractionConfig:
     quality_policy          "warn" logs them, "reject" gives rows of NaN and does not cache them, "off" does not look
     timeout_seconds         the longest that the model may take over one batch, preparing included
     enable_preprocessing    resize, crop and normalise as the model wants it; without, pictures are [h, w, 3] float32 that were
-    enable_mixed_precision  bfloat16 where the processor has it and the first batch agrees with float32 (cosine ≥ 0.9999)
+    enable_mixed_precision  bfloat16 where the processor has it and pictures of noise agree with float32 (cosine ≥ 0.9999)
     prefetch_factor         batches prepared ahead of the model
     pin_memory              hand batches to a GPU from pinned memory
     """
@@ -128,6 +129,9 @@ class EmbeddingExtractor:
         self.model_path = model_path
         self._encoder: ImageEncoder | None = None
         self._embed: Embed | None = None
+        self._settled: Settled | None = None
+        self._computing: Computing | None = None
+        self._optimized = False
         self._cache: EmbeddingCache | None = None
         self._reference: Reference | None = None
         self._stats = _Stats()
@@ -151,12 +155,12 @@ class EmbeddingExtractor:
                 ) from error
             device = "cuda" if self.config.use_gpu and torch.cuda.is_available() else "cpu"
             self._encoder = encoder.to(device).eval()
-            self._embed = None
+            self._embed = self._settled = None
             log.info("%s on %s", name, device)
             return self
 
     def get_model_info(self) -> dict[str, Any]:
-        """Name, dimension, size of the input, parameters, device, precision (None before the first batch) and space."""
+        """Name, dimension, size of the input, parameters, device, space, and precision and backend (None before a batch)."""
         encoder = self._opened()
         return {
             "model_type": self.model_type,
@@ -166,7 +170,8 @@ class EmbeddingExtractor:
             "input_size": list(encoder.processing.out),
             "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
             "device": str(encoder.device),
-            "precision": None if self._embed is None else self._embed.precision,
+            "precision": None if self._settled is None else self._settled.way.precision,
+            "backend": None if self._settled is None else self._settled.way.version,
             "space": encoder.space,
         }
 
@@ -259,16 +264,19 @@ class EmbeddingExtractor:
     # Speed
 
     def optimize_for_inference(self) -> Self:
-        """Settle the precision on blank pictures now, instead of on the first batch."""
-        encoder = self._opened()
+        """Take the fastest way whose vectors agree with float32: by OpenVINO where it is installed, which takes some seconds.
+
+        Vectors that were cached before it stay, under their own key.
+        """
         with self._lock:
-            if self._embed is None:
-                generator = torch.Generator().manual_seed(0)
-                self._settle(torch.randn(TRIED, 3, *encoder.processing.out, generator=generator))
+            if not self._optimized:
+                self._optimized = True
+                self._embed = self._settled = None
+            self._embedding()
         return self
 
     def enable_performance_optimizations(self) -> Self:
-        """Everything that makes later calls faster: the precision settled, the cache opened, the model warmed up."""
+        """Everything that makes later calls faster: the fastest way to compute, the cache opened, the model warmed up."""
         with self._lock:
             self._open_cache()
         self.optimize_for_inference()
@@ -278,11 +286,8 @@ class EmbeddingExtractor:
     def warmup(self, num_warmup_images: int = 5) -> None:
         """Run so many blank pictures through the model: neither cached nor counted."""
         encoder = self._opened()
-        blank = torch.zeros(max(1, num_warmup_images), 3, *encoder.processing.out)
         with self._lock:
-            self.optimize_for_inference()
-            assert self._embed is not None
-            self._embed.forward(blank)
+            self._embedding().forward(torch.zeros(max(1, num_warmup_images), 3, *encoder.processing.out))
 
     # Inside
 
@@ -334,10 +339,9 @@ class EmbeddingExtractor:
         return np.stack(whole) if len(whole) == len(keys) else None
 
     def _key(self) -> str:
-        """The encoder's key in the precision that is settled, or would be; and whether pictures are prepared."""
-        self.optimize_for_inference()
-        assert self._embed is not None
-        key = self._opened().key("document", self._embed.precision)
+        """The encoder's key in the way that is settled; and whether pictures are prepared."""
+        way = self._settle().way
+        key = self._opened().key("document", way.precision, way.version)
         return key if self.config.enable_preprocessing else f"{key}-as-given"
 
     def _batch_extract_uncached(
@@ -353,12 +357,10 @@ class EmbeddingExtractor:
                     ahead.append([threads.submit(self._prepared, images[number]) for number in following])
                 pixels = self._parallel_preprocess(ahead.popleft(), began)
                 with self._lock:
-                    if self._embed is None:
-                        self._settle(pixels)
-                    assert self._embed is not None
-                    halved = self._embed.halved
-                    vectors = self._embed([images[number] for number in batch], "document", pixels)
-                    halved = self._embed.halved - halved
+                    embed = self._embedding()
+                    before = embed.halved
+                    vectors = embed([images[number] for number in batch], "document", pixels)
+                    halved = embed.halved - before
                 seconds = time.perf_counter() - began
                 if seconds > self.config.timeout_seconds:
                     raise self._timeout(seconds)
@@ -400,18 +402,28 @@ class EmbeddingExtractor:
         free = torch.cuda.mem_get_info()[0] if encoder.device.type == "cuda" else psutil.virtual_memory().available
         return max(1, min(self.config.batch_size, int(FREE_SHARE * free) // (height * width * BYTES_PER_PIXEL)))
 
-    def _settle(self, pixels: Tensor) -> None:
-        """Choose the precision on a first batch."""
-        encoder = self._opened()
-        exact = Embed(InPrecision(encoder, "float32"))
-        wanted = precision_for(encoder, encoder.device, "auto" if self.config.enable_mixed_precision else "float32")
-        if wanted == "float32":
-            self._embed = exact
-            return
-        lower = Embed(InPrecision(encoder, wanted))
-        cosine = least_cosine(exact.forward(pixels[:TRIED]), lower.forward(pixels[:TRIED]))
-        self._embed = lower if cosine >= COSINE_TO_FLOAT32 else exact
-        log.info("%s: least cosine to float32 %.6f, %s is used", wanted, cosine, self._embed.precision)
+    def _settle(self) -> Settled:
+        """The way to compute: the first that agrees with float32 on pictures of noise, whatever pictures come."""
+        with self._lock:
+            if self._settled is None:
+                encoder = self._opened()
+                precision: Precision = "auto" if self.config.enable_mixed_precision else "float32"
+                ways = ways_for(encoder, precision, "auto", much=self._optimized)
+                self._computing, self._settled = settle_once(
+                    encoder, self._noise, ways, log.warning, self._open_cache(), b"pictures of noise"
+                )
+                log.info("computed in %s, least cosine to float32 %s", self._settled.way, self._settled.cosine)
+            return self._settled
+
+    def _embedding(self) -> Embed:
+        with self._lock:
+            if self._embed is None:
+                way = self._settle().way
+                self._embed = Embed(self._computing or computing_by(self._opened(), way, self._noise))
+            return self._embed
+
+    def _noise(self) -> Tensor:
+        return torch.randn(TRIED, 3, *self._opened().processing.out, generator=torch.Generator().manual_seed(0))
 
     def _sound(self, vectors: Float32, batch: Sequence[int]) -> NDArray[np.bool_]:
         """Which vectors [B] may be kept; those rejected become NaN."""

@@ -10,6 +10,7 @@ from likewise.options import Options
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Backend = Literal["auto", "torch", "compiled", "openvino"]
 
 
 class EmbedOptions(Options):
@@ -22,8 +23,14 @@ class EmbedOptions(Options):
     """A planned batch holds at most this many items."""
     precision: Precision = "auto"
     """"auto" uses bfloat16 where the processor has it and a first sample agrees with float32 (cosine ≥ 0.9999); else float32."""
+    backend: Backend = "auto"
+    """What computes: "torch" as it is, "compiled" by torch.compile (a minute at first; needs a C++ compiler on a CPU), or
+    "openvino" on a CPU (the extra openvino). "auto" takes OpenVINO where it is installed, the work is worth the seconds that
+    converting the model takes, and a first sample agrees with float32; else torch."""
     device: Device = "auto"
     """"auto" takes the GPU where there is one."""
+    workers: int | None = Field(None, ge=1)
+    """Threads that read and prepare batches ahead of the model, and so many batches wait; None takes one per processor."""
     cache_dir: str | None = None
     """A folder that keeps every vector ever computed, shared by runs; None keeps none."""
     cache_bytes: int = Field(10_000_000_000, ge=1_000_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -14,6 +14,7 @@ from likewise.types import Prepared
 from likewise.vectors.attention import ProductAttention
 from likewise.vectors.options import Device, Precision
 
+MULTIPLYING = (nn.Linear, nn.modules.conv._ConvNd)
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 COSINE_TO_FLOAT32 = 0.9999
@@ -40,8 +41,12 @@ def precision_for(encoder: nn.Module, device: torch.device, option: Precision) -
     """
     if option != "auto":
         return option
-    multiplies = any(isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)) for module in encoder.modules())
-    return "bfloat16" if multiplies and _fast_bfloat16(device) else "float32"
+    return "bfloat16" if multiplies(encoder) and _fast_bfloat16(device) else "float32"
+
+
+def multiplies(encoder: nn.Module) -> bool:
+    """Whether an encoder has matrices to multiply: its time is then that of products."""
+    return any(isinstance(module, MULTIPLYING) for module in encoder.modules())
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
@@ -53,31 +58,47 @@ def _fast_bfloat16(device: torch.device) -> bool:
 class InPrecision:
     """An encoder computing in a precision, for inference: vectors [B, D] float32 come out whatever it is.
 
-    In 16 bits the weights of linear layers are converted once (autocast converts them at every call) and autocast runs the
-    products and attention in them; normalisation, residual sums and pooling stay in float32, where rounding would hurt.
+    In 16 bits the weights of linear layers and convolutions are converted once (autocast converts them at every call) and
+    autocast runs the products and attention in them; normalisation, residual sums and pooling stay in float32, where rounding
+    would hurt. `compiled` lets torch.compile write the code of it, for batches of any size.
     """
 
-    def __init__(self, encoder: Encoder, precision: Precision) -> None:
+    def __init__(self, encoder: Encoder, precision: Precision, *, compiled: bool = False) -> None:
         assert precision != "auto", "ask precision_for first"
         self.encoder = encoder
         self.precision = precision
+        self._compiled: Callable[[Prepared], Tensor] | None = torch.compile(self._vectors, dynamic=True) if compiled else None
         self._weights: dict[str, Tensor] = {}
         if precision in DTYPES:
             for name, module in encoder.named_modules():
-                if isinstance(module, nn.Linear):
+                if isinstance(module, MULTIPLYING):
                     for part, weight in module.named_parameters(recurse=False):
                         self._weights[f"{name}.{part}"] = weight.detach().to(DTYPES[precision])
 
     @torch.inference_mode()
     def __call__(self, prepared: Prepared) -> Tensor:
         """Vectors [B, D] float32 of what the encoder prepared, on the encoder's device."""
-        vectors: Tensor
         with self._lower():
-            if self._weights:
-                vectors = torch.func.functional_call(self.encoder, self._weights, (prepared,))
-            else:
-                vectors = self.encoder(prepared)
+            vectors = self._vectors(prepared) if self._compiled is None else self._by_compiler(self._compiled, prepared)
         return vectors.float()
+
+    @staticmethod
+    def _by_compiler(compiled: Callable[[Prepared], Tensor], prepared: Prepared) -> Tensor:
+        try:
+            return compiled(prepared)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            raise RecipeError(
+                f'[embed] backend = "compiled" does not work here ({reason}); install a C++ compiler, or use "torch".'
+            ) from error
+
+    def _vectors(self, prepared: Prepared) -> Tensor:
+        vectors: Tensor
+        if self._weights:
+            vectors = torch.func.functional_call(self.encoder, self._weights, (prepared,))
+        else:
+            vectors = self.encoder(prepared)
+        return vectors
 
     @contextmanager
     def _lower(self) -> Iterator[None]:
@@ -85,7 +106,7 @@ class InPrecision:
         with ExitStack() as contexts:
             if self.precision in DTYPES:
                 contexts.enter_context(torch.autocast(device, DTYPES[self.precision]))
-            if self.precision == "bfloat16" and device == "cpu":
+            if self.precision == "bfloat16" and device == "cpu" and self._compiled is None:  # a compiler fuses its own
                 contexts.enter_context(ProductAttention())
             yield
 
