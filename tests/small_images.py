@@ -100,11 +100,11 @@ def write_pictures(folder: Path, groups: int = 3, each: int = 4) -> Path:
     return folder
 
 
-def write_frames(folder: Path, count: int = 5) -> Path:
+def write_frames(folder: Path, count: int = 5, seed: int = 0) -> Path:
     """A folder of 16-bit frames."""
     folder.mkdir(parents=True)
     for number in range(count):
-        Image.fromarray(thermal(number)).save(folder / f"frame{number:02d}.{'png' if number % 2 else 'tiff'}")
+        Image.fromarray(thermal(seed + number)).save(folder / f"frame{number:02d}.{'png' if number % 2 else 'tiff'}")
     return folder
 
 

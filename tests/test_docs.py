@@ -51,6 +51,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision_model: Path)
     shrink(tmp_path / "text.toml")
     (tmp_path / "tracks.toml").write_text(as_toml(tiny_tracks("tracks")), encoding="utf-8")
     write_frames(tmp_path / "frames", 3)
+    for group in ("empty", "person"):
+        write_frames(tmp_path / "labelled" / group, 3, seed=10 if group == "person" else 20)
     shutil.copytree(vision_model, tmp_path / "vision-model")
     recipe = packaged("infrared").replace("facebook/dinov2-small", "vision-model")
     (tmp_path / "infrared.toml").write_text(recipe, encoding="utf-8")

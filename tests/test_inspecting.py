@@ -101,6 +101,39 @@ def jsonl(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
 
 
+def grouped(draft: Draft, options: object) -> None:
+    for number, groups in enumerate((["x", "x", "y"], ["y", None, "z"])):
+        draft.write_table(f"items-{number:05d}.parquet", pa.table({"id": [f"{number}{n}" for n in range(3)], "group": groups}))
+    draft.write_table("pairs.parquet", pa.table({"a": [0], "b": [1]}))
+
+
+GROUPS = [("ids", "6 in 6 rows"), ("groups", "3; 1 row without one"), ("per group", "1 to 2, median 2, mean 1.67 (1: 1, 2: 2)")]
+
+
+def test_items_in_groups_are_summarised(tmp_path: Path) -> None:
+    with Run(tmp_path / "run") as r:
+        artifact = r.stage(grouped, {}, name="ingest")
+    assert artifact is not None
+    for path in (tmp_path / "run", artifact.path):
+        assert [row for row in inspect(path).rows if row.label in ("ids", "groups", "per group")] == GROUPS
+    alone = inspect(artifact.path / "items-00000.parquet")
+    assert (value(alone, "groups"), value(alone, "per group")) == ("2", "1 to 2, median 1.5, mean 1.5 (1: 1, 2: 1)")
+    assert "groups" not in labels(inspect(artifact.path / "pairs.parquet"))
+
+
+def test_groups_that_cannot_be_counted_are_told(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1, 2], "group": ["x", "y"]}), tmp_path / "1.parquet")
+    found = inspect(tmp_path / "1.parquet")
+    assert value(found, "rows") == "2"
+    assert "cannot be counted" in value(found, "groups")
+    with Run(tmp_path / "run") as r:
+        artifact = r.stage(grouped, {}, name="ingest")
+    assert artifact is not None
+    (artifact.path / "items-00001.parquet").write_bytes(b"PAR1")
+    assert value(inspect(artifact.path), "state").startswith("damaged")
+    assert "items-00001.parquet is not a readable Parquet file" in value(inspect(tmp_path / "run"), "groups")
+
+
 def delimited(delimiter: str) -> str:
     lines = [[str(cell) if cell is not None else "" for cell in row.values()] for row in ROWS]
     return "\n".join(delimiter.join(line) for line in [list(ROWS[0]), *lines]) + "\n"

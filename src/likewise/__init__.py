@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from likewise.classifying import Classifier as Classifier
+    from likewise.classifying import classify as classify
     from likewise.config import Recipe as Recipe
     from likewise.config import read_recipe as read_recipe
     from likewise.encoders.base import Encoder as Encoder
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "likewise.classifying": ("Classifier", "classify"),
     "likewise.config": ("Recipe", "read_recipe"),
     "likewise.encoders.base": ("Encoder",),
     "likewise.encoders.image": ("ImageEncoder",),

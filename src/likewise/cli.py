@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,6 +14,8 @@ import typer
 from likewise.errors import LikewiseError, UserError
 
 if TYPE_CHECKING:
+    from likewise.classifying import Classifier
+    from likewise.evaluation.classification import Classification
     from likewise.pipeline import Outcome
 
 application = typer.Typer(
@@ -33,8 +36,11 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Do everything again, even 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 DEMONSTRATIONS = {
     "text": "Docstrings of the Python code on this machine: find a function's documentation by its first sentence.",
+    "images": "Handwritten digits that come with scikit-learn: which pictures show the same one?",
     "tracks": "Generated collision events: which hits belong to one particle? One candidate graph per event.",
 }
+MATRIX_LABELS = 20  # a confusion matrix of more is too wide for a terminal; the most frequent mistakes are listed
+NEAREST_SHOWN = 3  # of the neighbours that voted; --json has all
 RunFolder = Annotated[Path | None, typer.Option("--run", help="A run's folder; by default the latest below runs/.")]
 
 
@@ -48,7 +54,7 @@ def _options(
 
 @application.command()
 def demo(
-    which: Annotated[Literal["text", "tracks"], typer.Argument(help="Which demonstration.")] = "text",
+    which: Annotated[Literal["text", "images", "tracks"], typer.Argument(help="Which demonstration.")] = "text",
     folder: Folder = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -175,6 +181,27 @@ def search(
 
 
 @application.command()
+def classify(
+    items: Annotated[list[str], typer.Argument(help="Pictures and folders of them, or texts in a run on texts.")] = [],  # noqa: B006
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many neighbours vote.")] = 5,
+    column: Annotated[str, typer.Option("--column", help="The column that holds the labels.")] = "group",
+    leave_one_out: Annotated[bool, typer.Option("--leave-one-out", help="Measure it on the labelled items themselves.")] = False,
+    run_folder: RunFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label new pictures or texts by the nearest labelled items of a run, or measure how often that is right."""
+    from likewise.classifying import Classifier
+
+    if bool(items) == leave_one_out:
+        raise UserError("Name what is to be labelled, or give --leave-one-out to measure; one of the two.")
+    classifier = Classifier(_latest(run_folder), column)
+    if leave_one_out:
+        _classification(classifier.leave_one_out(k), as_json)
+    else:
+        _classify(classifier, items, k, as_json)
+
+
+@application.command()
 def compare(first: Path, second: Path, as_json: AsJson = False) -> None:
     """Two runs side by side: their metrics, a paired test where they share test queries, and what differs in their recipes."""
     from likewise.comparing import compare as work
@@ -232,6 +259,71 @@ def inspect(path: Path, as_json: AsJson = False) -> None:
         _json(found.as_json())
     else:
         _table(("what", "value"), found.rows)
+
+
+tables = typer.Typer(
+    help="Work on Parquet tables of grouped items: merge them, drop repeated ids and small groups, repair older ones.",
+    no_args_is_help=True,
+)
+application.add_typer(tables, name="tables")
+Tables = Annotated[list[Path], typer.Argument(metavar="TABLES", help="Parquet files, and folders of them.")]
+Into = Annotated[Path, typer.Option("--into", help="The new folder to write.")]
+
+
+@tables.command("merge")
+def merge_tables(
+    paths: Tables,
+    into: Into,
+    rows_per_file: Annotated[int, typer.Option("--rows-per-file", min=1, help="Rows of each table written.")] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows of several tables, in their order, as tables with the columns of all."""
+    from likewise.data.group_tables.merge import merge
+
+    _report(merge(paths, into, rows_per_file=rows_per_file), as_json)
+
+
+@tables.command("deduplicate")
+def deduplicate_tables(
+    paths: Tables,
+    into: Into,
+    on_conflict: Annotated[
+        Literal["error", "first"], typer.Option("--on-conflict", help="Two images of one id: an error, or the first is kept.")
+    ] = "error",
+    as_json: AsJson = False,
+) -> None:
+    """Write one row for each id, the first one met."""
+    from likewise.data.group_tables.deduplicate import deduplicate
+
+    _report(deduplicate(paths, into, on_conflict=on_conflict), as_json)
+
+
+@tables.command("drop-single")
+def drop_single_tables(
+    paths: Tables,
+    into: Into,
+    at_least: Annotated[int, typer.Option("--at-least", min=2, help="The fewest images of a group that is kept.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows of groups of two images or more, and those without a group."""
+    from likewise.data.group_tables.small_groups import drop_single
+
+    _report(drop_single(paths, into, at_least=at_least), as_json)
+
+
+@tables.command("repair")
+def repair_tables(
+    paths: Tables,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="A new folder to write; without it tables are repaired in place.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give older tables the columns and types of today, and their images digests."""
+    from likewise.data.group_tables.repair import repair
+
+    _report(repair(paths, into, dry_run=dry_run), as_json)
 
 
 @application.command()
@@ -309,6 +401,63 @@ def _search(query: str, k: int, run_folder: Path | None, where: list[str], as_js
         _json([{"id": hit.id, "score": hit.score, "text": hit.text, **hit.metadata} for hit in found])
         return
     _table(("score", "id", "text"), [(f"{hit.score:.3f}", hit.id, _shorten(hit.text, 300)) for hit in found])
+
+
+def _classify(classifier: Classifier, items: list[str], k: int, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if classifier.kind == "image":
+        read = classifier.read([Path(item) for item in items])
+        refused = [str(reject) for reject in read.rejects]
+        if not read.payload:
+            raise UserError(f"None of the pictures can be read: {refused[0]}")
+        found = classifier.classify(read.payload, k, ids=read.ids)
+    else:
+        found, refused = classifier.classify(items, k), []
+    if as_json:
+        _json({"items": [asdict(each) for each in found], "refused": refused})
+        return
+    rows = (
+        (
+            each.label,
+            f"{each.share:.0%}",
+            each.id,
+            "\n".join(f"{near.score:.3f} {near.label}: {near.id}" for near in each.neighbors[:NEAREST_SHOWN]),
+        )
+        for each in found
+    )
+    _table(("label", "votes", "item", "nearest"), rows)
+    for sentence in refused:
+        _line(f"! {sentence}")
+
+
+def _classification(found: Classification, as_json: bool) -> None:
+    if as_json:
+        _json(found.as_json())
+        return
+    for sentence in found.sentences():
+        _line(sentence)
+    labels = [each.label for each in found.accuracy.labels]
+    if len(labels) <= MATRIX_LABELS:
+        short = max(map(len, labels)) < 4
+        heads = labels if short else ascii_lowercase[: len(labels)]
+        named = labels if short else [f"{letter}  {label}" for letter, label in zip(heads, labels, strict=True)]
+        counts = ([str(count or "·") for count in row] for row in found.accuracy.matrix().tolist())
+        _table((found.column, *heads), [(name, *row) for name, row in zip(named, counts, strict=True)])
+        return
+    confused = [(each.label, each.taken_for, f"{each.items:,}") for each in found.accuracy.confusions[:MATRIX_LABELS]]
+    _table((found.column, "taken for", "items"), confused)
+
+
+def _report(report: Any, as_json: bool) -> None:
+    """What was done to tables."""
+    from dataclasses import asdict
+
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "sentences": report.sentences()}, ensure_ascii=False, indent=2, default=str))
+        return
+    for sentence in report.sentences():
+        _line(sentence)
 
 
 def _latest(folder: Path | None) -> Path:

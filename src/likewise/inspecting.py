@@ -85,6 +85,8 @@ def _run(path: Path) -> Iterator[Row]:
         total = sum(_size(folder) for folder in unused)
         yield Row("not in force", f"{_count(len(unused), 'folder')}, {size(total)}; remove with: likewise clean {path}")
     yield Row("size", size(_size(path)))
+    if (path / "ingest" / CURRENT).is_file():
+        yield from _grouped(path)
     if (path / "report.html").is_file():
         yield Row("page", str(path / "report.html"))
 
@@ -152,11 +154,32 @@ def _state(path: Path) -> str:
 
 
 def _contents(path: Path, manifest: Manifest) -> Iterator[Row]:
-    """What is told about an index, which has a file of its own that says so."""
+    """What is told about an index, which has a file of its own that says so, and about items in groups."""
+    if manifest.stage == "ingest":
+        yield from _grouped(path)
     for name in ("index.json", "space.json", "counts.json"):
         if name in manifest.files and (path / name).is_file():
             for label, value in _flat(_json_file(path / name)):
                 yield Row(label, value)
+
+
+def _grouped(path: Path) -> Iterator[Row]:
+    """How many ids and groups the tables of items of a run, an artifact or a file have; nothing for tables without groups."""
+    from likewise.data.group_tables.files import GROUP, ID, schema_of, tables_at
+    from likewise.data.group_tables.summary import summary
+
+    try:
+        if not any({ID, GROUP} <= set(schema_of(table).names) for table in tables_at([path])):
+            return
+        found = summary([path])
+    except (DataError, DamagedArtifact) as error:
+        yield Row("groups", f"cannot be counted: {error}")
+        return
+    without = f"; {_count(found.without_group, 'row')} without one" if found.without_group else ""
+    yield Row("ids", f"{found.ids:,} in {_count(found.rows, 'row')}")
+    yield Row("groups", f"{found.groups:,}{without}")
+    if found.images_per_group is not None:
+        yield Row("per group", found.images_per_group.words())
 
 
 def _is_model(path: Path) -> bool:
@@ -223,6 +246,8 @@ def _table(path: Path) -> Iterator[Row]:
         yield from column.told(name)
     if rejects:
         yield Row("bad rows", f"{len(rejects):,}; the first: {rejects[0]}")
+    if path.suffix.lower() == ".parquet":
+        yield from _grouped(path)
     yield Row("size", size(path.stat().st_size))
 
 

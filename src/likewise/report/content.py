@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from likewise.evaluation.digits import decimals_of_change
+from likewise.report.classification_content import FoundLabels
 from likewise.report.graph_content import Graphs
 from likewise.report.picture_content import Pictures
 from likewise.types import Float64, Int64
@@ -108,12 +109,20 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What people see of an item: its text, or of a picture its id (and group) beside a small one, as a data URI."""
+
+    text: str
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One document in a query's results."""
 
     rank: int
     score: float
-    text: str
+    shown: Shown
     positive: bool
 
 
@@ -121,7 +130,7 @@ class Result:
 class Example:
     """A query whose metric changed, and what it was answered before and after."""
 
-    text: str
+    shown: Shown
     before: float
     after: float
     rank_before: int
@@ -248,6 +257,7 @@ class Content:
     suspicious: Sequence[SuspiciousNegative]
     suspicious_total: int
     graphs: Graphs | None
+    classification: FoundLabels | None
     pictures: Pictures | None
     data: Sequence[Facts]
     events: Table | None

@@ -6,10 +6,11 @@ from likewise.errors import RecipeError
 from likewise.evaluation.graph_metrics import PurityAt
 from likewise.evaluation.metrics import label
 
-SYSTEMS = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static", "raw": "raw features"}
+SYSTEMS = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static", "pixels": "pixels", "raw": "raw features"}
 COLORS = {
     "bm25": "bm25",
     "static": "static",
+    "pixels": "static",
     "raw": "static",
 }  # of a rival, by its key; raw features are the cheap baseline of hits
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.evaluation.digits import plain, signed
+from likewise.figures.confusion import confusion_matrix
 from likewise.figures.drawing import Drawing
 from likewise.figures.event_display import event_display
 from likewise.figures.graphs import graph_drawings
@@ -44,9 +45,13 @@ def report(
 ) -> None:
     """Write report.html from whichever stages ran. `stages`: {stage, seconds, peak_memory_bytes, skipped (optional)} of each.
 
-    Each figure is also written as figures/NAME.pdf or .png, where the options ask for it.
+    Where items have groups, how often these are found by neighbours is also written as classification.json. Each figure is also
+    written as figures/NAME.pdf or .png, where the options ask for it.
     """
     content = read_content(options, recipe=recipe, finished=finished, stages=stages)
+    if content.classification:
+        draft.write_json("classification.json", content.classification.result.as_json())
+        draft.say(content.classification.result.sentences()[0])
     draft.write_text("report.html", render(content))
     if options.figures:
         with draft.write_folder("figures") as folder:
@@ -95,6 +100,10 @@ def _drawings(content: Content) -> Iterator[Drawing]:
     if content.examples:
         described = f"Change of {metric} of every query"
         yield Drawing("gains", gains_and_losses(content.examples.changes, metric), described)
+    if content.classification and content.classification.drawn:
+        found = content.classification.result.accuracy
+        matrix = confusion_matrix(found.matrix(), [each.label for each in found.labels], row=content.classification.result.column)
+        yield Drawing("confusion", matrix, "Which labels are taken for which, in counts")
     if content.pictures and content.pictures.quality:
         yield Drawing("quality", quality_histogram(content.pictures.quality.scores), "Distribution of the quality of vectors")
     if graphs:

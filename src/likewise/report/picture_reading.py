@@ -42,7 +42,7 @@ def read_pictures(finished: Finished, options: ReportOptions) -> Pictures | None
     alike, groups = _alike(corpus, file_of(finished, "fingerprint", "joined.parquet"))
     return Pictures(
         total=len(corpus),
-        sheet=list(_thumbnails(corpus, _spread(len(corpus), SHEET))),
+        sheet=list(thumbnails(corpus, _spread(len(corpus), SHEET))),
         groups=groups,
         alike=alike,
         galleries=[] if vectors is None else list(_galleries(corpus, vectors)),
@@ -66,7 +66,8 @@ def thumbnail(ref: ImageRef, name: str, note: str = "") -> Thumbnail:
     return Thumbnail(name, note, f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}")
 
 
-def _thumbnails(corpus: Corpus, rows: Sequence[int] | Int64, notes: Sequence[str] = ()) -> Iterator[Thumbnail]:
+def thumbnails(corpus: Corpus, rows: Sequence[int] | Int64, notes: Sequence[str] = ()) -> Iterator[Thumbnail]:
+    """Those of the given rows, in their order, each with its note."""
     told = notes or [""] * len(rows)
     for row, ref, note in zip(rows, corpus.payload(rows), told, strict=True):
         yield thumbnail(ref, corpus.ids[row], note)
@@ -89,7 +90,7 @@ def _alike(corpus: Corpus, artifact: Artifact | None) -> tuple[list[list[Thumbna
     for name in shown.tolist():
         members = np.flatnonzero(first == name)[: MEMBERS - 1]
         notes = ["", *(f"{round(64 * (1 - float(similarity[place])))} of 64 bits differ" for place in members)]
-        groups.append(list(_thumbnails(corpus, [name, *row[members].tolist()], notes)))
+        groups.append(list(thumbnails(corpus, [name, *row[members].tolist()], notes)))
     return groups, len(names)
 
 
@@ -98,8 +99,8 @@ def _galleries(corpus: Corpus, vectors: Float32) -> Iterator[Gallery]:
     found = nearest(np.array(vectors[queries]), vectors, min(NEAREST + 1, len(corpus)))
     for query, rows, scores in zip(queries.tolist(), found.rows.tolist(), found.scores.tolist(), strict=True):
         others = [(row, score) for row, score in zip(rows, scores, strict=True) if row not in (query, -1)][:NEAREST]
-        (asked,) = _thumbnails(corpus, [query])
-        near = _thumbnails(corpus, [row for row, _ in others], [f"{score:.3f}" for _, score in others])
+        (asked,) = thumbnails(corpus, [query])
+        near = thumbnails(corpus, [row for row, _ in others], [f"{score:.3f}" for _, score in others])
         yield Gallery(asked, list(near))
 
 

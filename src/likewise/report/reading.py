@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Artifact
 from likewise.data.corpus import Corpus
+from likewise.data.payloads import IMAGE
 from likewise.evaluation.evaluate import LABELS
+from likewise.report.classification_reading import read_classification
 from likewise.report.content import (
     TONES,
     Content,
@@ -29,6 +31,7 @@ from likewise.report.content import (
     Result,
     Rival,
     Section,
+    Shown,
     Similarities,
     Stage,
     SuspiciousNegative,
@@ -40,7 +43,8 @@ from likewise.report.graph_reading import read_graphs
 from likewise.report.names import COLORS, SYSTEMS, metric_label
 from likewise.report.numbers import shortened
 from likewise.report.options import ReportOptions
-from likewise.report.picture_reading import read_pictures
+from likewise.report.picture_reading import read_pictures, thumbnails
+from likewise.types import Int64
 
 SUSPICIOUS = 12  # a page of reading
 SHOWN_RESULTS = 5  # results of a query, before and after side by side
@@ -64,6 +68,7 @@ def read_content(
         suspicious=suspicious,
         suspicious_total=total,
         graphs=read_graphs(finished),
+        classification=read_classification(finished, int(recipe.get("seed", 0))),
         pictures=read_pictures(finished, options),
         data=tuple(event_facts(finished) if has_events(finished) else stage_facts(finished)),
         events=event_table(finished),
@@ -270,7 +275,7 @@ def _examples(finished: Finished, most: int) -> Examples | None:
     def example(place: int) -> Example:
         row = int(table["row"][place].as_py())
         return Example(
-            text=shortened(corpus.payload([row])[0]),
+            shown=shown(corpus, np.array([row]))[0],
             before=float(before[place]),
             after=float(after[place]),
             rank_before=int(table["rank before"][place].as_py()),
@@ -282,12 +287,21 @@ def _examples(finished: Finished, most: int) -> Examples | None:
     return Examples(tuple(map(example, gained)), tuple(map(example, lost)), change)
 
 
+def shown(corpus: Corpus, rows: Int64) -> list[Shown]:
+    """Texts shortened, or small pictures."""
+    if corpus.kind != IMAGE:
+        return [Shown(shortened(text)) for text in corpus.payload(rows)]
+    groups = corpus.groups
+    names = ["" if groups is None or groups.codes[row] < 0 else f" · {groups.names[groups.codes[row]]}" for row in rows]
+    return [Shown(each.name + name, each.uri) for each, name in zip(thumbnails(corpus, rows), names, strict=True)]
+
+
 def _answers(results: pa.Table, corpus: Corpus) -> dict[tuple[int, str], list[Result]]:
-    """The results of each (query row, "before" or "after"), with their texts."""
-    texts = corpus.payload(results["row"].to_numpy())
+    """The results of each (query row, "before" or "after"), as people see them."""
+    items = shown(corpus, results["row"].to_numpy())
     answers: dict[tuple[int, str], list[Result]] = {}
-    for line, text in zip(results.to_pylist(), texts, strict=True):
-        found = Result(line["rank"], line["score"], shortened(text), line["positive"])
+    for line, item in zip(results.to_pylist(), items, strict=True):
+        found = Result(line["rank"], line["score"], item, line["positive"])
         answers.setdefault((line["query"], line["system"]), []).append(found)
     return answers
 
