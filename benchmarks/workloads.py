@@ -5,11 +5,18 @@ Shapes: N points, D dimensions.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from likewise.types import Float32
 
+DATA = Path(os.environ.get("LIKEWISE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+LARGE = (2000, 1500)  # width and height of a large photograph
+GRAIN = 6.0  # standard deviation of its noise, in grey levels
 TRACKS, HITS = 10_000, 10  # each track leaves this many hits
 MEAN_NEIGHBORS = 100
 SAMPLE = 4000  # queries of which the mean number of neighbors is measured
@@ -34,6 +41,24 @@ def isotropic(dimension: int, *, tracks: int = TRACKS, seed: int = 0) -> Float32
     """Points [tracks x 10, D]: centres normal in all dimensions, the hits of a track scattered by 0.05 around its centre."""
     rng = np.random.default_rng(seed)
     return _shuffled(_hits(rng.normal(0, 1, (tracks, dimension)), 0.05, rng), rng)
+
+
+def large_photographs(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
+    """JPEGs of 2000 × 1500 in a folder: photographs of clothing enlarged, with noise; of smooth colours where those are not."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    sources = sorted((DATA / "images" / "clothing10").rglob("*.jpg"))
+    chosen = rng.choice(len(sources), count, replace=len(sources) < count).tolist() if sources else [None] * count
+    paths = []
+    for number, place in enumerate(chosen):
+        small = (
+            Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)) if place is None else Image.open(sources[place])
+        )
+        large = np.asarray(small.convert("RGB").resize(LARGE, Image.Resampling.BICUBIC), dtype=np.float32)
+        grainy = (large + rng.normal(0, GRAIN, large.shape)).clip(0, 255).astype(np.uint8)
+        paths.append(folder / f"{number:04d}.jpg")
+        Image.fromarray(grainy).save(paths[-1], quality=90)
+    return paths
 
 
 def radius_for(points: Float32, mean: float = MEAN_NEIGHBORS, *, seed: int = 0) -> float:

@@ -44,7 +44,10 @@ def test_toml_and_yaml_say_the_same(tmp_path: Path) -> None:
         ("train.loss.margi=1", r"\[train\.loss\] margi is not a known key"),
         ("train.epochs=many", r"\[train\] epochs = 'many' is not accepted"),
         ("train.epochs=-1", r"greater than or equal to 0"),
-        ("encoder.kind=sttic", r'\[encoder\] kind = "sttic" is not known: use one of hits, image, openvino, static, text'),
+        (
+            "encoder.kind=sttic",
+            r'\[encoder\] kind = "sttic" is not known: use one of convolutional, hits, image, openclip, openvino, static, text',
+        ),
         ("ingest.kind=no.such:Thing", r"cannot be loaded"),
         ("mine.range_min=500", r"range_max = 100 must be above range_min = 500"),
         ("train.epochs", r'is not "section\.key=value"'),
@@ -156,3 +159,24 @@ def test_a_strangers_class_is_built_with_its_own_options(strange: str) -> None:
 def test_a_class_without_options_is_refused() -> None:
     with pytest.raises(RecipeError, match="has no nested class Options"):
         validated({**MINIMAL, "encoder": {"kind": "collections:OrderedDict"}}, "recipe")
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "sentence"),
+    [
+        ("encoder", {"kind": ":Encoder"}, 'kind = ":Encoder" cannot be loaded'),
+        ("encoder", {"kind": ".near:Encoder"}, 'kind = ".near:Encoder" cannot be loaded'),
+        ("encoder", {"kind": "static", 3: 4}, "keys should be strings"),
+        ("mine", {"preset": ["fast"]}, "[mine] preset = ['fast'] is not accepted"),
+    ],
+)
+def test_what_yaml_may_bring_is_refused_in_a_sentence(section: str, given: dict[Any, Any], sentence: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        validated({**MINIMAL, "fingerprint": {}, "split": {}, section: given}, "recipe.yaml")
+    assert sentence in str(caught.value)
+
+
+def test_a_key_of_events_has_no_effect_on_pairs() -> None:
+    given = {**MINIMAL, "fingerprint": {}, "split": {}, "train": {"shards_in_memory": 2}}
+    with pytest.raises(RecipeError, match=r"\[train\] shards_in_memory has no effect on \[ingest\] kind = \"pairs\": remove it"):
+        validated(given, "recipe.toml")

@@ -8,14 +8,18 @@ import csv
 import json
 import random
 import shutil
+import sys
 import tarfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -24,6 +28,7 @@ from likewise.artifacts.run import current
 from likewise.config import Recipe, validated
 from likewise.data.events.generate import generate
 from likewise.data.events.parquet import write_event
+from likewise.data.payloads import IMAGES
 from likewise.errors import LikewiseError
 from likewise.pipeline import run
 from likewise.reference import Section, keys, sections
@@ -230,6 +235,14 @@ CHANGES: dict[str, Changes] = {
     "ingest(image_archives).frame": Changes(
         "ingest", 1, base="image_archives", given={"ingest.path": "FOLDER/archives/pages.tar"}
     ),
+    "ingest(image_items).path": Changes("ingest", "FOLDER/items/others.parquet", base="image_items"),
+    "ingest(image_items).frame": Changes("ingest", 1, base="image_items", given={"ingest.path": "FOLDER/items/pages.parquet"}),
+    "ingest(digits).sample_size": Changes("ingest", 80, base="digits"),
+    "split.unit": Changes("split", "item", base="digits"),
+    "encoder(convolutional).size": Changes("embed", 16, base="digits"),
+    "encoder(convolutional).widths": Changes("fit", [8, 16], base="digits"),
+    "encoder(convolutional).dimension": Changes("fit", 12, base="digits"),
+    "encoder(convolutional).seed": Changes("fit", 1, base="digits"),
     "fingerprint.image_bits": Changes("fingerprint", 16, base="images"),
     "encoder(image).model": Changes("embed", "FOLDER/vision/vit", base="images"),
     "encoder(image).pooling": Changes("embed", "mean", base="images"),
@@ -357,6 +370,12 @@ def write_images(place: Path) -> None:
     write_archive(place / "archives" / "b.tar.gz", {f"y/{number}": picture(10 + number) for number in range(2)})
     with tarfile.open(place / "archives" / "pages.tar", "w") as archive:
         archive.add(place / "pages" / "0.tiff", "0.tiff")
+    (place / "items").mkdir()
+    some = sorted((place / "images").rglob("*.png"))
+    for name, files in (("some", some), ("others", some[:4]), ("pages", [place / "pages" / "0.tiff"])):
+        images = [{"path": None, "bytes": file.read_bytes(), "digest": bytes(32), "look": None} for file in files]
+        table = pa.table({"id": [file.name for file in files], "image": pa.array(images, IMAGES)})
+        pq.write_table(table, place / "items" / f"{name}.parquet")
     for kind in ("dinov2", "vit"):
         save_model(place / "vision", kind)
     np.save(place / "reference.npy", -np.ones((20, 32), np.float32))
@@ -414,11 +433,16 @@ def base(name: str, folder: Path) -> dict[str, Any]:
         raw["train"] |= {"epochs": 1, "max_steps": 4, "learning_rate": 0.001}
     if name == "mined":
         raw["mine"] = {"num_negatives": 3, "range_max": 20}
-    if name in ("images", "image_table", "image_archives", "frames", "pages", "openvino"):
+    if name in ("images", "image_table", "image_archives", "image_items", "frames", "pages", "openvino"):
         raw = images(name, folder)
+    if name == "digits":
+        raw["ingest"] = {"kind": "digits", "sample_size": 120}
+        raw["split"] |= {"largest_unit": 0.5, "exact": True}
+        raw["encoder"] = {"kind": "convolutional", "widths": [8], "dimension": 8}
+        raw |= {"train": None, "evaluate": None}
     if name in ("events", "pyg", "tracks"):
         raw |= tracks(name, folder)
-        del raw["fingerprint"]
+        del raw["fingerprint"], raw["embed"]  # no effect on events
     return raw
 
 
@@ -442,8 +466,9 @@ def tracks(name: str, folder: Path) -> dict[str, Any]:
 
 def images(name: str, folder: Path) -> dict[str, Any]:
     """The sections of a recipe on pictures."""
-    where = {"image_table": "images.csv", "image_archives": "archives/a.tar", "openvino": "images"}.get(name, name)
-    ingest = {"kind": name if name in ("image_table", "image_archives") else "image_folder", "path": f"{folder}/{where}"}
+    files = {"image_table": "images.csv", "image_archives": "archives/a.tar", "image_items": "items/some.parquet"}
+    where = {**files, "openvino": "images"}.get(name, name)
+    ingest = {"kind": name if name in files else "image_folder", "path": f"{folder}/{where}"}
     encoder = {"kind": "image", "model": f"{folder}/vision/dinov2"}
     if name == "image_table":
         ingest["images"] = f"{folder}/images"
@@ -607,6 +632,43 @@ def test_the_cache_stands_where_it_should_and_is_as_large_as_allowed(
     assert budgets == [1_234_567]
 
 
+@shows(
+    "encoder(openclip).model", "encoder(openclip).pretrained", "encoder(openclip).cache_dir", "encoder(openclip).channels_last"
+)
+def test_an_image_tower_is_the_one_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stand-in for OpenCLIP, which cannot be installed everywhere; tests/encoders/test_openclip.py asks the real one."""
+    import torch
+
+    from likewise.encoders.options import OpenCLIPEncoderOptions
+    from likewise.options import build
+
+    (tmp_path / "weights.pt").touch()
+    asked: list[tuple[str, str]] = []
+    looked: list[str] = []
+    tower = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    way = {"size": 8, "mode": "RGB", "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "fill_color": 0}
+    package = SimpleNamespace(
+        get_model_config=lambda name: {"embed_dim": 4, "vision_cfg": {"width": len(name)}},
+        list_pretrained_tags_by_model=lambda name: ["tag"],
+        get_pretrained_cfg=lambda name, tag: {"hf_hub": "owner/model/"} if tag == "tag" else {},
+        create_model=lambda name, weights, **named: asked.append((name, weights)) or SimpleNamespace(visual=tower),
+        get_model_preprocess_cfg=lambda model: {**way, "resize_mode": "shortest"},
+    )
+    monkeypatch.setitem(sys.modules, "open_clip", package)  # type: ignore[misc]  # a module by its attributes
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: package)
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda repository, name, cache_dir, **named: looked.append(cache_dir) or f"/hub/{name}"
+    )
+    for model, pretrained, last in (("one", str(tmp_path / "weights.pt"), True), ("other", "tag", False)):
+        encoder = build(OpenCLIPEncoderOptions(model=model, pretrained=pretrained, channels_last=last, cache_dir="elsewhere"))
+        pixels = encoder.prepare([picture()])
+        assert pixels.shape == (1, 3, 8, 8)
+        assert encoder(pixels).shape == (1, 4)
+        assert encoder.key_parts("document")["channels_last"] == last
+    assert asked == [("one", str(tmp_path / "weights.pt")), ("other", "/hub/open_clip_model.safetensors")]
+    assert looked == ["elsewhere"]
+
+
 @shows("encoder(image).cache_dir", "encoder(image).revision", "encoder(image).channels_last")
 def test_a_vision_model_is_had_from_where_it_should_and_laid_out_as_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
@@ -628,8 +690,13 @@ def test_a_vision_model_is_had_from_where_it_should_and_laid_out_as_asked(folder
     assert (asked["cache_dir"], asked["revision"]) == ("elsewhere", "v2")
 
 
-@shows("ingest(image_folder).on_bad", "ingest(image_table).on_bad", "ingest(image_archives).on_bad")
-@pytest.mark.parametrize("of", ["images", "image_table", "image_archives"])
+@shows(
+    "ingest(image_folder).on_bad",
+    "ingest(image_table).on_bad",
+    "ingest(image_archives).on_bad",
+    "ingest(image_items).on_bad",
+)
+@pytest.mark.parametrize("of", ["images", "image_table", "image_archives", "image_items"])
 def test_pictures_that_cannot_be_decoded_stop_or_are_rejected(of: str, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "images", tmp_path / "images")
     (tmp_path / "images" / "house0" / "0.png").write_bytes(b"no picture")
@@ -639,6 +706,11 @@ def test_pictures_that_cannot_be_decoded_stop_or_are_rejected(of: str, folder: P
         changed = {"ingest.path": str(tmp_path / "a.tar")}
         with tarfile.open(tmp_path / "a.tar", "w") as archive:
             archive.add(tmp_path / "images", ".")
+    if of == "image_items":
+        changed = {"ingest.path": str(tmp_path / "0.png.parquet")}
+        files = sorted((tmp_path / "images").rglob("*.png"))
+        images = [{"path": str(file), "bytes": None, "digest": bytes(32), "look": None} for file in files]
+        pq.write_table(pa.table({"id": [file.name for file in files], "image": pa.array(images, IMAGES)}), changed["ingest.path"])
     with pytest.raises(LikewiseError, match=r"0\.png"):
         left_by("ingest", with_values(raw, changed, folder), tmp_path)
     rejected = left_by("ingest", with_values(raw, {**changed, "ingest.on_bad": "reject"}, folder), tmp_path)

@@ -21,6 +21,7 @@ from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Reporter
 from likewise.config import Recipe
 from likewise.data.corpus import Corpus
+from likewise.data.payloads import TEXT
 from likewise.data.split import Division
 from likewise.encoders.base import Encoder
 from likewise.encoders.fit import fitting_rows
@@ -132,6 +133,13 @@ class _Data:
         return len(self.division.positives(self.corpus, split)) if self.division else 0
 
     @cached_property
+    def pairs_of_an_epoch(self) -> int:
+        """Positive pairs that an epoch of training sees; of groups one is drawn for each item."""
+        if self.division is None or self.corpus.groups is None:
+            return self.pairs("train")
+        return len(self.division.training_pairs(self.corpus, 0))
+
+    @cached_property
     def alike(self) -> int:
         """Items that are near-duplicates of an earlier one."""
         if self.looks is None:
@@ -155,7 +163,8 @@ class _Data:
         rejected = self.counts.get("rejected", 0)
         yield Row("rows", f"{self.counts.get('rows', 0):,} read" + (f", {rejected:,} rejected" if rejected else ""))
         yield Row("queries", f"{len(self.rows['query']):,}")
-        yield Row("documents", f"{len(self.rows['document']):,}, of which {self.unasked:,} are no query's positive")
+        unasked = f", of which {self.unasked:,} are no query's positive" if len(self.rows["query"]) else ""
+        yield Row("documents", f"{len(self.rows['document']):,}{unasked}")
         yield Row(
             "pairs", f"{self.counts.get('positives', 0):,} alike, {self.counts.get('negatives', 0):,} known not to be alike"
         )
@@ -170,9 +179,14 @@ class _Data:
             yield Row("shared documents", f"{shared:,} training pairs have a document that is also a test query's positive")
         yield from self._lengths()
 
+    @property
+    def of_texts(self) -> bool:
+        """Whether the items are texts, which have characters and tokens."""
+        return self.corpus.kind == TEXT
+
     def _lengths(self) -> Iterator[Row]:
         """Characters of the texts, of an even sample where there are very many."""
-        for role, rows in self.rows.items():
+        for role, rows in self.rows.items() if self.of_texts else ():
             if len(rows):
                 chosen = _spread(rows, READ_TEXTS)
                 lengths = [len(str(item)) for items in self.corpus.items(chosen) for item in items.payload]
@@ -207,7 +221,7 @@ class _Data:
     def _training_problems(self) -> Iterator[str]:
         train = self.recipe.train
         assert train is not None
-        pairs = self.pairs("train")
+        pairs = self.pairs_of_an_epoch
         if pairs < FEWEST_PAIRS:
             yield f"Only {pairs:,} pairs to train on: expect little from fewer than {FEWEST_PAIRS}; bring more."
         if train.batch_size > pairs:
@@ -263,14 +277,13 @@ class _Trial:
 
     def facts(self) -> Iterator[Row]:
         """Tokens, and whether the machine was free to be measured."""
-        for role in ROLES:
+        for role in ROLES if self.data.of_texts else ():
             if len(self.tokens[role]):
                 middle, high = (int(value) for value in np.percentile(self.tokens[role], (50, 95)))
                 yield Row(
                     f"{role} tokens",
                     f"half below {middle:,}, 95% below {high:,}, at most {self._limit(role) or int(self.tokens[role].max()):,}",
                 )
-
         cores = os.cpu_count() or 1
         load = os.getloadavg()[0]
         if load > BUSY * cores:
@@ -320,7 +333,7 @@ class _Trial:
             train_queries=data.queries("train"),
             validation_queries=data.queries("validation"),
             test_queries=data.queries("test"),
-            train_pairs=data.pairs("train"),
+            train_pairs=data.pairs_of_an_epoch,
             query_tokens=mean(self.tokens["query"]),
             document_tokens=mean(self.tokens["document"]),
             train_query_tokens=mean(self.train_tokens["query"]),

@@ -18,7 +18,7 @@ from likewise.data.options import INGEST_KINDS, FingerprintOptions, SplitOptions
 from likewise.encoders.options import ENCODER_KINDS
 from likewise.errors import RecipeError
 from likewise.evaluation.metric_names import check_metric
-from likewise.evaluation.options import EVALUATE_KINDS, EvaluateOptions
+from likewise.evaluation.options import BASELINES, EVALUATE_KINDS, Baseline, EvaluateOptions
 from likewise.graphs.options import GraphResultOptions
 from likewise.index.options import IndexOptions, VectorsOptions
 from likewise.mining.options import MINE_KINDS, MineOptions
@@ -73,6 +73,7 @@ class Recipe(Options):
                 if getattr(self, section) is not None and getattr(self, other) is None:
                     raise RecipeError(f"[{section}] needs [{other}]: add the section (it may be empty).")
         self._check_scope()
+        self._check_baselines()
         return self
 
     @property
@@ -90,6 +91,22 @@ class Recipe(Options):
         """[evaluate], where it measures retrieval."""
         return self.evaluate if isinstance(self.evaluate, EvaluateOptions) else None
 
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The cheap models that are measured beside, where retrieval is."""
+        if self.retrieval is None:
+            return ()
+        suited = BASELINES.get(getattr(self.ingest, "items", "text"), ())
+        return suited if self.retrieval.baselines is None else self.retrieval.baselines
+
+    def _check_baselines(self) -> None:
+        items = getattr(self.ingest, "items", "text")
+        suited = BASELINES.get(items, ())
+        for name in self.baselines:
+            if name not in suited:
+                known = ", ".join(f'"{other}"' for other in suited) or "none"
+                raise RecipeError(f'[evaluate] baselines: "{name}" is not for items of kind {items}; known for them: {known}.')
+
     def _check_scope(self) -> None:
         """Events and pairs of a corpus are mined, measured and kept differently."""
         kind = f'[ingest] kind = "{getattr(self.ingest, "kind", "")}"'
@@ -102,6 +119,10 @@ class Recipe(Options):
             raise RecipeError(f'{kind} is mined by [mine] kind = "{"step" if shard else "hard"}".')
         if self.evaluate is not None and getattr(self.evaluate, "scope", self.scope) != self.scope:
             raise RecipeError(f'{kind} is measured by [evaluate] kind = "{"graph" if shard else "retrieval"}".')
+        for key in self.train.without_effect(self.scope) if self.train else ():
+            raise RecipeError(f"[train] {key} has no effect on {kind}: remove it.")
+        if shard and self.embed != EmbedOptions():
+            raise RecipeError(f"[embed] has no effect on {kind}, whose vectors are computed when they are needed: remove it.")
         for name in (self.train.metric, self.train.guard) if self.train else ():
             if name is not None and check_metric(name) != self.scope:
                 known = "purity@E, such as purity@0.98" if shard else "retrieval metrics, such as ndcg@10"

@@ -15,7 +15,7 @@ import numpy as np
 from likewise.config import Recipe
 from likewise.encoders.options import StaticEncoderOptions
 from likewise.measuring import Speed
-from likewise.pipeline import static_baseline
+from likewise.pipeline import computed_baselines
 from likewise.training.baselines import STATIC
 from likewise.training.options import TrainOptions
 
@@ -110,15 +110,15 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
     if recipe.train is not None:
         yield _training(recipe, recipe.train, work, speed)
         yield Estimate("embed-after", embedding, inference, Range(vectors, vectors))
-    if static_baseline(recipe) is not None:
+    if "static" in (computed_baselines(recipe) or {"names": []})["names"]:
         taught = work.train_pairs * STATIC.epochs
         seconds = STATIC_PAIR.times(taught).plus(STATIC_TEXT.times(2 * work.items)).plus(Range(0.5, 5.0))
         size = 4.0 * work.items * StaticEncoderOptions().dimension
         yield Estimate("baselines", seconds, _memory(3 * size), Range(size, size))
     if recipe.retrieval is not None:
-        searches = 2 + len(recipe.retrieval.baselines)
+        searches = 2 + len(recipe.baselines)
         seconds = _search(work.test_queries, work.documents, speed.dimension).times(searches)
-        words = Range(2e-5, 4e-4).times(work.documents) if "bm25" in recipe.retrieval.baselines else NOTHING
+        words = Range(2e-5, 4e-4).times(work.documents) if "bm25" in recipe.baselines else NOTHING
         yield Estimate(
             "evaluate", seconds.plus(words).plus(Range(0.2, 3.0)), _memory(vectors), Range(1e4, 2e3 * work.test_queries + 1e5)
         )

@@ -50,7 +50,8 @@ def measure(
     encoder: Encoder, payload: Sequence[Any], roles: Sequence[Role], options: EmbedOptions, training: TrainOptions | None
 ) -> Speed:
     """Measured on the first of these items: a few for a slow encoder, all for a fast one. The weights stay as they are."""
-    without_cache = options.model_copy(update={"cache_dir": None})
+    precision = precision_for(encoder, device_for(options.device), options.precision)  # that of many items, on a few
+    without_cache = options.model_copy(update={"cache_dir": None, "precision": precision})
 
     def embed(count: int) -> None:
         extract(encoder, payload[:count], list(roles[:count]), without_cache)
@@ -116,7 +117,7 @@ class _Steps:
         self.payload = payload
         self.roles = roles
         self.options = options
-        self.device = device_for(options.device)
+        self.device = device_for(options.device, "train")
         self.precision = precision_for(encoder, self.device, options.precision)
         encoder.to(self.device).train()
         trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]

@@ -12,15 +12,18 @@ from likewise import stages
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Reporter
 from likewise.artifacts.files import replacing
-from likewise.artifacts.run import Run
+from likewise.artifacts.run import ABSENT, Run
 from likewise.config import Recipe, as_toml
-from likewise.errors import DataError
+from likewise.errors import DataError, UserError
 from likewise.options import Options
 
 STAGES = (
     "ingest", "fingerprint", "split", "fit", "embed", "mine", "train", "embed-after", "baselines", "evaluate", "index", "graph",
     "report",
 )  # fmt: skip
+RESULT_STAGES = ("graph", "index")  # of which a recipe has one
+WHEN_NEEDED = "vectors are computed when they are needed"
+IN_STEPS = "pairs are found in every training step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ def run(
     recipe: Recipe, folder: Path | None = None, *, until: str | None = None, fresh: bool = False, reporter: Reporter | None = None
 ) -> Outcome:
     """Run a recipe in a folder (runs/NAME by default), up to the stage `until`; `fresh` does everything again."""
+    check_stage(recipe, until)
     folder = folder or Path("runs") / recipe.name
     with Run(folder, until=until, fresh=fresh, seed=recipe.seed, reporter=reporter) as r:
         _write(folder / "recipe.toml", as_toml(recipe))
@@ -45,18 +49,25 @@ def run(
         split = r.stage(stages.divide, recipe.split, items, looks, name="split")
         check_measurable(recipe, split)
         start = r.stage(stages.fit, recipe.encoder, items, split)
-        before = r.stage(stages.embed, embedding(recipe), start, items)
-        mined = r.stage(stages.mine, recipe.hard, before, items, looks, split)
+        before = r.stage(stages.embed, embedding(recipe), start, items, absent=WHEN_NEEDED)
+        mined = r.stage(stages.mine, recipe.hard, before, items, looks, split, absent=IN_STEPS if recipe.mine else ABSENT)
         trained = r.stage(stages.train, training(recipe), start, before, items, looks, split, mined)
         if trained and trained.json("chosen.json")["chosen"] == "trained":
-            after = r.stage(stages.embed, embedding(recipe), trained, items, name="embed-after")
+            after = r.stage(stages.embed, embedding(recipe), trained, items, name="embed-after", absent=WHEN_NEEDED)
         else:
             after = r.absent("embed-after", "the start is kept: its vectors are there", instead=before)
-        rivals = r.stage(stages.baselines, static_baseline(recipe), items, looks, split)
+        rivals = r.stage(stages.baselines, computed_baselines(recipe), items, looks, split)
         measured = r.stage(stages.evaluate, recipe.evaluate, start, before, after, items, looks, split, trained, rivals)
         r.stage(stages.result, recipe.result, trained or start, after, items, split, measured, name=result_stage(recipe))
         r.stage(stages.report, reporting(recipe, r), *r.finished.values())
     return finish(r)
+
+
+def check_stage(recipe: Recipe, until: str | None) -> None:
+    """UserError for a stage to end after that no run of this recipe comes to."""
+    known = [stage for stage in STAGES if stage == result_stage(recipe) or stage not in RESULT_STAGES]
+    if until is not None and until not in known:
+        raise UserError(f'There is no stage "{until}" in a run of this recipe to end after; its stages are {", ".join(known)}.')
 
 
 def check_measurable(recipe: Recipe, split: Artifact | None) -> None:
@@ -79,13 +90,15 @@ def embedding(recipe: Recipe) -> Options | None:
 
 def result_stage(recipe: Recipe) -> str:
     """The folder of the result."""
-    return "graph" if getattr(recipe.result, "kind", "") == "graph" else "index"
+    graph, index = RESULT_STAGES
+    return graph if getattr(recipe.result, "kind", "") == "graph" else index
 
 
-def static_baseline(recipe: Recipe) -> dict[str, list[str]] | None:
-    """The baselines that need training: not where the run's own encoder is of that kind."""
-    wanted = recipe.retrieval is not None and "static" in recipe.retrieval.baselines and recipe.train is not None
-    return {"names": ["static"]} if wanted and getattr(recipe.encoder, "kind", "") != "static" else None
+def computed_baselines(recipe: Recipe) -> dict[str, list[str]] | None:
+    """The baselines that have vectors; "static" needs training, and another encoder in the run than one of its kind."""
+    trains = recipe.train is not None and getattr(recipe.encoder, "kind", "") != "static"
+    names: list[str] = [name for name in recipe.baselines if name == "pixels" or (name == "static" and trains)]
+    return {"names": names} if names else None
 
 
 def reporting(recipe: Recipe, r: Run) -> stages.ReportInputs | None:
@@ -107,11 +120,16 @@ def finish(r: Run) -> Outcome:
     verdict = report = None
     if "evaluate" in r.finished and r.finished["evaluate"].has("verdict.json"):
         verdict = r.finished["evaluate"].json("verdict.json")
-        shutil.copyfile(r.finished["evaluate"].file("verdict.json"), r.folder / "verdict.json")
+        _copy(r.finished["evaluate"].file("verdict.json"), r.folder / "verdict.json")
     if "report" in r.finished:
         report = r.folder / "report.html"
-        shutil.copyfile(r.finished["report"].file("report.html"), report)
+        _copy(r.finished["report"].file("report.html"), report)
     return Outcome(r.folder, dict(r.finished), verdict, report)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _write(path: Path, text: str) -> None:

@@ -131,7 +131,7 @@ def train(
 
 @versioned(1)
 def baselines(draft: Draft, options: dict[str, list[str]], items: Artifact, looks: Artifact, split: Artifact) -> None:
-    """Cheap models trained on the same pairs, to be measured beside."""
+    """Cheap models, to be measured beside."""
     from likewise.data.corpus import Corpus
     from likewise.data.split import Division
     from likewise.training import baselines as work
@@ -167,9 +167,11 @@ def evaluate(
 
     assert before is not None, "a recipe that measures retrieval has [embed]"
     assert after is not None, "a recipe that measures retrieval has [embed]"
-    chosen: Literal["start", "trained"] = trained.json("chosen.json")["chosen"] if trained else "start"
+    found: dict[str, Any] = trained.json("chosen.json") if trained else {"chosen": "start", "steps": 0}
+    chosen: Literal["start", "trained"] = found["chosen"]
+    tried = found.get("steps") != 0  # with epochs = 0 there is a stage, but no training
     vectors = Vectors(before), Vectors(after)
-    work(draft, options, corpus, division, _classes(looks), *vectors, baselines=rivals, chosen=chosen, tried=trained is not None)
+    work(draft, options, corpus, division, _classes(looks), *vectors, baselines=rivals, chosen=chosen, tried=tried)
 
 
 class ReportInputs(Options):

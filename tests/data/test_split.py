@@ -7,7 +7,7 @@ from likewise.data.options import SplitOptions
 from likewise.data.split import TEST, VALIDATION, Division, assign, divide, units_of
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
-from likewise.testing.corpora import small_corpus
+from likewise.testing.corpora import grouped_corpus, small_corpus
 
 
 def artifact_of(folder, corpus, classes=None, **options):
@@ -250,3 +250,65 @@ def test_the_column_unit_holds_queries_together_and_names_their_unit(tmp_path):
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     corpus = small_corpus(tmp_path, apart(30))
     assert artifact_of(tmp_path, corpus).content == artifact_of(tmp_path, corpus).content
+
+
+# Groups
+
+
+def letters(count, size):
+    """`count` groups of `size` items each, mixed, and a few items of no group."""
+    return [*(f"group {number % count}" for number in range(count * size)), None, None]
+
+
+def test_a_group_stands_in_one_split_with_its_near_duplicates(tmp_path):
+    corpus = grouped_corpus(tmp_path, letters(40, 3))
+    classes = np.arange(len(corpus))
+    classes[41] = 0  # a picture of group 1 is one of group 0, too
+    division = Division(artifact_of(tmp_path, corpus, classes, validation=0.2, test=0.3))
+    of_group = {}
+    for row in corpus.groups.rows.tolist():
+        of_group.setdefault(corpus.groups.codes[row], set()).add(int(division.items[row]))
+    assert all(len(splits) == 1 for splits in of_group.values())
+    assert division.items[0] == division.items[1], "what near-duplicates tie stays together"
+    assert division.items[-2:].tolist() == [-1, -1]
+    for name in ("train", "validation", "test"):
+        assert len(division.queries(name)) > 5
+        pairs = division.positives(corpus, name)
+        assert (corpus.groups.codes[pairs.a] == corpus.groups.codes[pairs.b]).all()
+        assert (division.items[pairs.a] == division.items[pairs.b]).all()
+        assert (classes[pairs.a] != classes[pairs.b]).all()
+    drawn = division.training_pairs(corpus, 0).of(0)
+    assert (division.items[np.concatenate([drawn.a, drawn.b])] == 0).all()
+    assert division.units is not None
+    assert len(np.unique(division.units[corpus.groups.rows])) == 39
+
+
+def test_items_of_a_group_are_divided_where_asked(tmp_path):
+    corpus = grouped_corpus(tmp_path, letters(3, 60))
+    classes = np.arange(len(corpus))
+    classes[3] = 0
+    artifact = artifact_of(tmp_path, corpus, classes, validation=0.2, test=0.3, unit="item")
+    division = Division(artifact)
+    assert division.items[0] == division.items[3]
+    for code in range(3):
+        assert set(division.items[corpus.groups.codes == code].tolist()) == {0, 1, 2}
+    held_out = np.flatnonzero(division.items > 0)
+    drawn = division.training_pairs(corpus, 0).of(3)
+    assert not np.isin(np.concatenate([drawn.a, drawn.b]), held_out).any(), "nothing that is held out is trained on"
+    for name, allowed in (("train", {-1, 0}), ("validation", {-1, 0, 1}), ("test", {-1, 0, 1, 2})):
+        assert set(division.items[division.documents(corpus, name)].tolist()) == allowed
+        assert np.isin(division.positives(corpus, name).b, division.documents(corpus, name)).all()
+    report = artifact.json("leakage.json")
+    assert report["units_joined_by_near_duplicates"] == 1
+    for name in ("train", "validation", "test"):
+        assert report[name]["positives"] == len(division.positives(corpus, name))
+        assert report[name]["queries"] == len(division.queries(name))
+
+
+def test_few_large_groups_are_refused_with_the_way_out(tmp_path):
+    corpus = grouped_corpus(tmp_path, letters(3, 60))
+    with pytest.raises(DataError, match=r'hang together in one unit.*set unit = "item" where groups are classes'):
+        artifact_of(tmp_path, corpus, unit="group")
+    pairs = small_corpus(tmp_path / "pairs", apart(50))
+    with pytest.raises(DataError, match=r'unit = "item" has no effect'):
+        artifact_of(tmp_path / "pairs", pairs, unit="item")

@@ -17,7 +17,23 @@ from likewise.evaluation.retrieval import (
 )
 from likewise.types import Pairs
 
-NAMES = ("ndcg@1", "ndcg@3", "ndcg@10", "recall@1", "recall@5", "mrr@2", "mrr@10", "map@3", "map@10", "map@r", "map")
+NAMES = (
+    "ndcg@1",
+    "ndcg@3",
+    "ndcg@10",
+    "recall@1",
+    "recall@5",
+    "precision@1",
+    "precision@4",
+    "hit@1",
+    "hit@5",
+    "mrr@2",
+    "mrr@10",
+    "map@3",
+    "map@10",
+    "map@r",
+    "map",
+)
 
 
 def pairs_of(known):
@@ -62,6 +78,10 @@ def reference_metric(name, ranking, positives):
         return sum(hit / math.log2(i + 2) for i, hit in enumerate(hits)) / ideal
     if kind == "recall":
         return sum(hits) / len(positives)
+    if kind == "precision":
+        return sum(hits) / k
+    if kind == "hit":
+        return float(any(hits))
     if kind == "mrr":
         return next((1 / (i + 1) for i, hit in enumerate(hits) if hit), 0.0)
     return sum(sum(hits[: i + 1]) / (i + 1) for i, hit in enumerate(hits) if hit) / len(positives)

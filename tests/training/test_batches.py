@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.data.evidence import PairEvidence
+from likewise.data.evidence import PairEvidence, evidence_of
+from likewise.data.groups import GroupPairs
 from likewise.errors import DataError
 from likewise.losses.options import CosineOptions
 from likewise.testing.batches import assert_equal, check_batches
@@ -259,3 +260,51 @@ def test_no_epochs_no_batches():
     loader = batches_of(plain(3), epochs=0)
     assert len(loader) == 0
     assert list(loader) == []
+
+
+# Pairs drawn from groups
+
+
+def of_groups(groups, classes=None, **options):
+    groups = np.array(groups, np.int64)
+    classes = np.arange(len(groups)) if classes is None else np.array(classes, np.int64)
+    nothing = Pairs(*(np.empty(0, dtype) for dtype in (np.int64, np.int64, np.int8, np.float32)))
+    evidence = evidence_of(nothing, classes, groups)
+    drawn = GroupPairs(groups, classes, np.arange(len(groups)), 0)
+    return PairBatches(drawn, classes, evidence, TrainOptions(**options)), evidence
+
+
+def test_groups_keep_the_contract_of_batches():
+    groups = [row % 7 if row % 9 else -1 for row in range(60)]
+    classes = [0 if row == 7 else row for row in range(60)]
+    evidence = of_groups(groups, classes)[1]
+    check_batches(lambda: of_groups(groups, classes, epochs=3, batch_size=8)[0], evidence)
+
+
+def test_each_epoch_has_other_partners_and_every_item_asks_once():
+    batches, _ = of_groups([row % 5 for row in range(50)], epochs=2, batch_size=10)
+    first, second = [], []
+    for batch in batches:
+        place = first if batches.epoch == 0 else second
+        pairs = batch.columns[: len(batch.rows)]
+        place += list(zip(batch.rows.tolist(), pairs.tolist(), strict=True))
+        assert batches.epoch_ends[-1] == sum(batches.epoch_lengths), "looking ahead must not change what comes"
+    assert len(first) > 40
+    assert sorted(a for a, _ in first) == sorted({a for a, _ in first})
+    assert set(first) != set(second)
+
+
+def test_others_of_the_group_in_a_batch_are_positives_or_masked():
+    groups = [row % 3 for row in range(30)]
+    for hard in (True, False):
+        batches, _ = of_groups(groups, epochs=1, batch_size=10, hard_positives=hard)
+        batch = next(iter(batches))
+        told = listed(batch)
+        own = dict(zip(batch.rows.tolist(), batch.columns.tolist(), strict=False))
+        others = 0
+        for row in batch.rows.tolist():
+            for column in batch.columns.tolist():
+                if groups[row] == groups[column] and own[row] != column and row != column:
+                    others += 1
+                    assert told[row, column] == (1, 1.0 if hard else 0.0)
+        assert others > 10

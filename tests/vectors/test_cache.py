@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -175,6 +176,80 @@ def test_folder_that_is_no_cache_says_what_to_do(damage, tmp_path):
         EmbeddingCache(tmp_path)
 
 
+def test_a_file_without_its_last_free_pages_is_whole(tmp_path):
+    """What one transaction puts and drops again is never written, though LMDB counts its pages."""
+    draw = random.Random(58)
+    for _ in range(12):
+        with EmbeddingCache(tmp_path, max_size=draw.choice([1, 5, 50])) as cache:
+            for _ in range(draw.randint(1, 4)):
+                count, dimension = draw.randint(1, 60), draw.choice([8, 500, 768, 3000])
+                keys = [key(draw.randrange(200)) for _ in range(count)]
+                cache.put_many(keys, np.stack([vector(0, dimension)] * count))
+                kept = [found for found in cache.get_many(keys) if found is not None]
+                assert len(kept) > 0
+                assert all(np.array_equal(found, vector(0, dimension)) for found in kept)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_file_that_was_cut_off_never_gives_a_wrong_vector(share, tmp_path):
+    """In a process of its own: looking at a page that is not there would end it."""
+    with EmbeddingCache(tmp_path, max_size=None) as cache:
+        for start in range(0, 120, 10):
+            cache.put_many(
+                [key(n) for n in range(start, start + 10)], np.stack([vector(n, 600) for n in range(start, start + 10)])
+            )
+    data = tmp_path / "data.mdb"
+    os.truncate(data, int(share * data.stat().st_size))
+    look = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from test_cache import *\n"
+        "try:\n"
+        "    with EmbeddingCache(sys.argv[1]) as cache:\n"
+        "        for n in range(120):\n"
+        "            found = cache.get(str(n), 'model')\n"
+        "            assert found is None or np.array_equal(found, vector(n, 600)), 'a wrong vector'\n"
+        "except DamagedArtifact as error:\n"
+        "    print(error)\n"
+    )
+    here = os.path.dirname(__file__)
+    done = subprocess.run([sys.executable, "-c", look, str(tmp_path), here], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "delete the folder" in done.stdout
+
+
+@pytest.mark.parametrize("table", ["generations", "order"])
+def test_a_damaged_age_is_no_obstacle(table, tmp_path):
+    """Entries without an age, and ages without an entry: nothing is stuck, and room is still made."""
+    with EmbeddingCache(tmp_path, max_size=4) as cache:
+        cache.put_many([key(n) for n in range(4)], np.stack([vector(n) for n in range(4)]))
+
+        def damage(transaction):
+            with transaction.cursor(db=cache._tables[table]) as cursor:
+                cursor.first()
+                name, value = bytearray(cursor.key()), bytes(cursor.value())
+            transaction.delete(bytes(name), db=cache._tables[table])
+            name[-1] ^= 1
+            transaction.put(bytes(name), value, db=cache._tables[table])
+
+        cache._environment.write(damage)
+        for n in range(20):
+            cache.put_many([key(n)], vector(n)[None])
+            np.testing.assert_array_equal(cache.get_many([key(n)])[0], vector(n))
+        assert cache.get_stats().entries <= 4
+
+
+def test_a_folder_that_was_mended_opens_again_in_the_same_process(tmp_path):
+    with EmbeddingCache(tmp_path) as cache:
+        cache.put_many([key(n) for n in range(400)], np.stack([vector(n, 64) for n in range(400)]))
+    whole = (tmp_path / "data.mdb").read_bytes()
+    (tmp_path / "data.mdb").write_bytes(whole[: 3 * 4096])
+    with pytest.raises(DamagedArtifact) as caught:
+        EmbeddingCache(tmp_path)
+    (tmp_path / "data.mdb").write_bytes(whole)
+    with EmbeddingCache(tmp_path) as cache:
+        assert cache.get_many([key(7)])[0] is not None, caught.value  # the error, and what it refers to, is still held
+
+
 # Many at once
 
 
@@ -208,6 +283,31 @@ def test_threads_share_one_cache(tmp_path, monkeypatch):
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(work, range(24)))
         assert cache.get_stats().entries == 24 * 20
+
+
+def test_uses_are_noted_while_others_write(tmp_path):
+    """Threads that read, and one that writes."""
+    names, rounds = [key(n) for n in range(200)], 40
+    with EmbeddingCache(tmp_path, max_size=300) as cache:
+        cache.put_many(names, np.stack([vector(n) for n in range(200)]))
+        with ThreadPoolExecutor(2) as pool:
+            reading = [pool.submit(lambda: [cache.get_many([name]) for _ in range(rounds) for name in names]) for _ in range(2)]
+            for n in range(rounds):
+                cache.put_many([key(1000 + n)], vector(n)[None])
+            for each in reading:
+                each.result()
+        stats = cache.get_stats()
+        assert (stats.hits, stats.misses, stats.entries) == (2 * rounds * len(names), 0, 240)
+        cache.get_many(names)
+        cache.put_many([key(2000 + n) for n in range(100)], np.stack([vector(n) for n in range(100)]))
+        assert all(found is not None for found in cache.get_many(names)), "those used last are kept"
+
+
+def test_a_vector_given_twice_counts_once(tmp_path):
+    with EmbeddingCache(tmp_path) as cache:
+        cache.put_many([key(1), key(2), key(1)], np.stack([vector(1), vector(2), vector(3)]))
+        np.testing.assert_array_equal(cache.get_many([key(1)])[0], vector(3))
+        assert (cache.get_stats().entries, cache.get_stats().bytes) == (2, 2 * (4 * 8 + ENTRY_BYTES))
 
 
 WRITER = """

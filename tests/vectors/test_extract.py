@@ -206,14 +206,25 @@ def test_bfloat16_is_used_where_it_agrees_or_where_it_is_asked_for(noise, option
     monkeypatch.setattr(Linear, "noise", noise)
     said = []
     options = SMALL.model_copy(update={"precision": option, "batch_tokens": 1000, "batch_items": 100})
-    given_texts = texts(20)
+    given_texts = sorted(set(texts(60)))
     encoder = Linear()
     found = extract(encoder, given_texts, "document", options, say=said.append)
-    exact = one_by_one(encoder, given_texts, ["document"] * 20)
+    exact = one_by_one(encoder, given_texts, ["document"] * len(given_texts))
     assert np.array_equal(found, exact) == (used == "float32") or np.abs(found - exact).max() < 1e-6
     assert bool(said) == bool(noise)
     if noise:
         assert f"{used} is used" in said[0]
+
+
+def test_few_items_are_computed_at_once_in_float32(monkeypatch):
+    monkeypatch.setattr(precision, "_fast_bfloat16", lambda device: True)
+    encoder = Linear()
+    few, options = texts(20), EmbedOptions(backend="auto", precision="auto", device="cpu")
+    exact = one_by_one(encoder, few, ["document"] * 20)
+    forwards = []
+    encoder.register_forward_hook(lambda *given: forwards.append(1))
+    np.testing.assert_allclose(extract(encoder, few, "document", options), exact, atol=1e-6)
+    assert len(forwards) == 1, "nothing was tried first"
 
 
 # The cache

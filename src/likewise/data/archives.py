@@ -46,7 +46,7 @@ class ImageArchiveSource:
         """The pictures of an archive. With annotations the id is dataset and patch, the group dataset and target."""
         path = self._archives[shard]
         with closing(members(path)) as stream:
-            yield from read_images(shard, self._wanted(path, stream), self._options)
+            yield from read_images(shard, self._wanted(path, stream), self._options.frame)
             self._remarks += stream.sentences()
 
     def _wanted(self, path: Path, stream: Members) -> Iterator[Wanted | Reject]:

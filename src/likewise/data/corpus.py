@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Folder
+from likewise.data.groups import Groups
 from likewise.data.payloads import FEATURES, PAYLOADS, from_column, matrix
 from likewise.types import ROLES, Float32, Int64, Items, Pairs, Role, Scope
 
@@ -59,6 +60,7 @@ class Corpus:
         self._artifact = artifact
         self._budget = budget
         self.scope: Scope = counts.get("scope", "corpus")
+        self._grouped: bool = counts.get("grouped", False)
         self.shards: tuple[Shard, ...] = _shards(counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -92,6 +94,19 @@ class Corpus:
         """[P] int8: the place of each pair's split in `types.SPLITS`, or -1 where the data brings none."""
         column: NDArray[np.int8] = self._artifact.table("pairs.parquet")["split"].to_numpy().astype(np.int8)
         return column
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """The items' groups, where the source says that items of one group are alike, and there are any."""
+        if not self._grouped or "group" not in self._parts.schema.names:
+            return None
+        return Groups.of(self.metadata(np.arange(len(self)))["group"].to_pylist())
+
+    @cached_property
+    def asking(self) -> Int64:
+        """The rows that ask for others, ascending: queries, and items of a group, which ask for one another."""
+        queries = self.rows("query")
+        return queries if self.groups is None else np.union1d(queries, self.groups.rows)
 
     @cached_property
     def _row_by_id(self) -> dict[str, int]:

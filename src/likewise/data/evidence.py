@@ -155,6 +155,22 @@ class Together:
         return _labelled(self, np.concatenate([pairs.a for pairs in found]), np.concatenate([pairs.b for pairs in found]))
 
 
+def evidence_of(pairs: Pairs[Int64], classes: Int64, groups: Int64 | None) -> Evidence:
+    """What the pairs of a corpus, its near-duplicates (`classes` [N]) and its groups (codes [N], -1 none) say together.
+
+    An item without a group has that of its near-duplicates, if they have one.
+    """
+    known = PairEvidence(pairs, len(classes), classes)
+    if groups is None:
+        return known
+    least, most = np.full(len(classes), NO_KEY), np.full(len(classes), -1, dtype=np.int64)
+    grouped = groups >= 0
+    np.minimum.at(least, classes[grouped], groups[grouped])
+    np.maximum.at(most, classes[grouped], groups[grouped])
+    of_class = np.where(least == most, most, -1)[classes]
+    return Together(known, GroupEvidence(np.where(grouped, groups, of_class)))
+
+
 class _Tables:
     """Lookup tables, kept as numpy arrays and copied once to each device that asks."""
 

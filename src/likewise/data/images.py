@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from likewise.data.image_header import header
 from likewise.data.image_refs import PICTURES, ImageRef, image_digest, read_file
 from likewise.data.intensity import looks_swapped
-from likewise.data.options import ImageFolderOptions, ImagesOptions, ImageTableOptions
+from likewise.data.options import ImageFolderOptions, ImageTableOptions
 from likewise.data.pairs import safe_name
 from likewise.data.pixels import decode, describe, small_look
 from likewise.data.sampling import draw
@@ -69,7 +69,7 @@ class ImageFolderSource:
             columns = {"group": name.parts[0]} if options.group_from_folder and len(name.parts) > 1 else {"group": None}
             return Wanted(file, name.as_posix(), columns if options.group_from_folder else {}, str(file))
 
-        return read_images(shard, map(wanted, self._folders[shard]), options)
+        return read_images(shard, map(wanted, self._folders[shard]), options.frame)
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
@@ -123,7 +123,7 @@ class ImageTableSource:
                 continue
             columns = {_column(name, options.group): cell for name, cell in zip(names, cells, strict=True)}
             wanted.append(Wanted(root / str(file), str(identity), columns, str(path), row.number))
-        yield from read_images(shard, iter(self._drawn(wanted)), options)
+        yield from read_images(shard, iter(self._drawn(wanted)), options.frame)
 
     def _drawn(self, wanted: list[Wanted]) -> list[Wanted]:
         if self._options.sample_size is None:
@@ -136,12 +136,15 @@ class ImageTableSource:
         return {safe_name(path.name): path for path in table_files(Path(self._options.path))}
 
 
-def read_images(shard: str, wanted: Iterator[Wanted | Reject], options: ImagesOptions) -> Iterator[Items | Reject]:
-    """Pictures as items in slices, in their order, read in by as many threads as there are processors; or why not."""
+def read_images(shard: str, wanted: Iterator[Wanted | Reject], frame: int = 0) -> Iterator[Items | Reject]:
+    """Pictures as items in slices, in their order, read in by as many threads as there are processors; or why not.
+
+    Of a picture of several pages the one of the number `frame` is looked at.
+    """
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="likewise-images") as threads:
         while batch := list(islice(wanted, SLICE)):
             found: list[tuple[Wanted, ImageRef, dict[str, Any]]] = []
-            for each, read in zip(batch, threads.map(lambda one: _looked_at(one, options), batch), strict=True):
+            for each, read in zip(batch, threads.map(lambda one: _looked_at(one, frame), batch), strict=True):
                 if isinstance(each, Reject):
                     yield each
                 elif isinstance(read, Reject):
@@ -154,23 +157,23 @@ def read_images(shard: str, wanted: Iterator[Wanted | Reject], options: ImagesOp
                 yield Items(shard, [each.id for each, *_ in found], [ref for _, ref, _ in found], columns)
 
 
-def _looked_at(wanted: Wanted | Reject, options: ImagesOptions) -> tuple[ImageRef, dict[str, Any]] | Reject:
+def _looked_at(wanted: Wanted | Reject, frame: int) -> tuple[ImageRef, dict[str, Any]] | Reject:
     """The reference to a picture and what is told of it; a Reject where it cannot be decoded whole."""
     if isinstance(wanted, Reject):
         return wanted
     try:
         if isinstance(wanted.source, bytes):
-            return looked_at(ImageRef.of_bytes(wanted.source, wanted.name or wanted.id), wanted.source, options)
+            return looked_at(ImageRef.of_bytes(wanted.source, wanted.name or wanted.id), wanted.source, frame)
         data = read_file(wanted.source)
-        return looked_at(ImageRef(image_digest(data), path=str(wanted.source)), data, options)
+        return looked_at(ImageRef(image_digest(data), path=str(wanted.source)), data, frame)
     except DataError as error:
         return Reject(wanted.place, wanted.row, error.reason, error.remedy)
 
 
-def looked_at(ref: ImageRef, data: bytes, options: ImagesOptions) -> tuple[ImageRef, dict[str, Any]]:
+def looked_at(ref: ImageRef, data: bytes, frame: int) -> tuple[ImageRef, dict[str, Any]]:
     """The reference with its small look, and its facts: format, size, bits, and of single-channel pictures their range."""
     told = header(data, ref.name)
-    frame = decode(data, ref.name, at_least=LOOK if told.kind == "color" else None, frame=options.frame)
+    pixels = decode(data, ref.name, at_least=LOOK if told.kind == "color" else None, frame=frame)
     facts: dict[str, Any] = {
         "format": told.format,
         "width": told.width,
@@ -178,13 +181,13 @@ def looked_at(ref: ImageRef, data: bytes, options: ImagesOptions) -> tuple[Image
         "bits": told.bits,
         "frames": told.frames,
         "radiometric": told.radiometric,
-        "swapped": bool(told.kind == "single" and told.bits == 16 and looks_swapped(frame)),
+        "swapped": bool(told.kind == "single" and told.bits == 16 and looks_swapped(pixels)),
         **dict.fromkeys(("lowest", "highest", "distinct"), math.nan),  # known of one channel only
     }
     if told.kind == "single":
-        range_ = describe(frame)
+        range_ = describe(pixels)
         facts |= {name: float(range_[name]) for name in ("lowest", "highest", "distinct")}
-    return ref.with_look(small_look(frame).to_bytes()), facts
+    return ref.with_look(small_look(pixels).to_bytes()), facts
 
 
 def _shard_name(root: Path, folder: Path) -> str:

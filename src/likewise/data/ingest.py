@@ -55,7 +55,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     _check(options, parts, pairs, rejects)
     draft.write_table("pairs.parquet", by_row.as_table(pairs))
     draft.write_table("rejects.parquet", reject_table(rejects))
-    counts = _counts(parts, shards, pairs, repeated, len(rejects))
+    counts = _counts(options, parts, shards, pairs, repeated, len(rejects))
     draft.write_json("counts.json", counts)
     wanted = getattr(options, "sample_size", None)
     if wanted and counts["rows"] < wanted:
@@ -97,10 +97,13 @@ def _named(options: IngestOptions) -> str:
     return str(getattr(options, "path", None) or getattr(options, "name", None) or options.kind)
 
 
-def _counts(parts: Parts, shards: Sequence[str], pairs: RowLinks, repeated: int, rejected: int) -> dict[str, Any]:
+def _counts(
+    options: IngestOptions, parts: Parts, shards: Sequence[str], pairs: RowLinks, repeated: int, rejected: int
+) -> dict[str, Any]:
     positives = int((pairs.label == 1).sum())
     return {
         "scope": "corpus",
+        "grouped": options.grouped,
         "rows": parts.rows,
         "accepted": parts.rows - rejected,
         "rejected": rejected,

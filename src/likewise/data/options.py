@@ -19,6 +19,8 @@ class IngestOptions(Options):
 
     needs_positives: ClassVar[bool] = True  # whether data without a single positive pair is an error
     scope: ClassVar[Scope] = "corpus"  # whether evidence may join items of different shards
+    grouped: ClassVar[bool] = False  # whether items of one group (the column of this name) are alike
+    items: ClassVar[Literal["text", "image", "features"]] = "text"  # what the items are
 
     kind: str
 
@@ -192,6 +194,8 @@ class ImagesOptions(ReadingOptions):
     """What is looked at in pictures as they are read in."""
 
     needs_positives: ClassVar[bool] = False
+    grouped: ClassVar[bool] = True
+    items: ClassVar[Literal["text", "image", "features"]] = "image"
 
     frame: int = Field(0, ge=0)
     """Which page of a picture of several pages is looked at."""
@@ -285,6 +289,33 @@ class SplitOptions(Options):
     """Meet the shares to within one unit; units may then move when data is added. By default a hash of its key places each."""
     largest_unit: float = Field(0.2, gt=0, le=1)
     """A unit (a connected component of positives and near-duplicates) above this share of the queries is an error."""
+    unit: Literal["group", "item"] = "group"
+    """Where groups say what is alike: "group" keeps each in one split, so that what is measured are groups never seen; "item"
+    divides their items (with their near-duplicates), so that it is new items of known groups, such as classes."""
+
+
+class ImageItemsOptions(ImagesOptions):
+    """Pictures in Parquet tables that ingest, or `likewise tables`, has written: with the columns id, image and group."""
+
+    implementation: ClassVar[str] = "likewise.data.image_items:ImageItemsSource"
+    paths: ClassVar[tuple[str, ...]] = ("path",)
+
+    kind: Literal["image_items"] = "image_items"
+    path: str
+    """A table, a folder of tables, or the folder of a run on pictures."""
+
+
+class DigitsOptions(IngestOptions):
+    """The 1,797 handwritten digits that come with scikit-learn; the group is the digit."""
+
+    needs_positives: ClassVar[bool] = False
+    grouped: ClassVar[bool] = True
+    items: ClassVar[Literal["text", "image", "features"]] = "image"
+    implementation: ClassVar[str] = "likewise.data.digits:DigitsSource"
+
+    kind: Literal["digits"] = "digits"
+    sample_size: int | None = Field(None, ge=1)
+    """Use this many pictures, drawn with the recipe's seed."""
 
 
 INGEST_KINDS: dict[str, type[Options]] = {
@@ -295,6 +326,8 @@ INGEST_KINDS: dict[str, type[Options]] = {
     "image_folder": ImageFolderOptions,
     "image_table": ImageTableOptions,
     "image_archives": ImageArchiveOptions,
+    "image_items": ImageItemsOptions,
+    "digits": DigitsOptions,
     "events": EventsOptions,
     "generated_events": GeneratedEventsOptions,
 }

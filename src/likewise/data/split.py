@@ -1,8 +1,9 @@
 """Train, validation and test: decided for whole units of queries, never for single rows.
 
-A unit is a connected component: queries hang together by a positive document that they share, by near-duplicate texts of
-either, and by the items' column `unit` where there is one (a module, a product, a customer). Documents are one corpus for all
-splits. Splits that come with the data are kept, and only what they lack is taken, from what they leave for training.
+A unit is a connected component: queries hang together by a positive document that they share, by near-duplicates of either, by
+the items' column `unit` where there is one (a module, a product, a customer), and by their group where groups say what is alike.
+Documents are one corpus for all splits; items of groups both ask and answer, and train only in their own split. Splits that come
+with the data are kept, and only what they lack is taken, from what they leave for training.
 
 Shapes: N items, P pairs, Q queries, U units.
 """
@@ -22,6 +23,7 @@ from likewise.artifacts.artifact import Folder
 from likewise.artifacts.draft import Draft
 from likewise.data.components import components
 from likewise.data.corpus import Corpus
+from likewise.data.groups import GroupPairs, Groups, listed, partners
 from likewise.data.options import SplitOptions
 from likewise.errors import DataError
 from likewise.types import SPLITS, Float64, Int64, Pairs, SplitName
@@ -37,11 +39,14 @@ EXAMPLES = 20  # leaks that are shown
 class Division:
     """What the stage decided: `items` [N] int8, the split of each query (-1 for documents); `pairs` [P] int8 (-1: dropped).
 
+    Of groups also the near-duplicate `classes` [N] and the `units` [N] that were kept together, None of everything else.
     Where evidence stays within shards, items have the split of their shard, and pairs are not counted.
     """
 
     def __init__(self, artifact: Folder) -> None:
         self._artifact = artifact
+        self.classes: Int64 | None = self._of_groups("classes.npy")
+        self.units: Int64 | None = self._of_groups("units.npy")
         self.items: Int8 = self._codes("items.npy")
 
     @cached_property
@@ -52,6 +57,9 @@ class Division:
     @cached_property
     def _asked(self) -> Int8:
         return self._codes("queries.npy")
+
+    def _of_groups(self, name: str) -> Int64 | None:
+        return np.array(self._artifact.array(name), dtype=np.int64) if self._artifact.has(name) else None
 
     def _codes(self, name: str) -> Int8:
         return np.array(self._artifact.array(name), dtype=np.int8)
@@ -65,10 +73,35 @@ class Division:
         return np.flatnonzero(self._asked == SPLITS.index(split)).astype(np.int64)
 
     def positives(self, corpus: Corpus, split: SplitName) -> Pairs[Int64]:
-        """The positive pairs of a split, by item rows, without masked ones."""
+        """The positive pairs of a split, by item rows, without masked ones; of groups all that the split's documents give."""
         pairs = corpus.pairs
         kept = (self.pairs == SPLITS.index(split)) & _alike(pairs)
-        return Pairs(pairs.a[kept], pairs.b[kept], pairs.label[kept], pairs.weight[kept])
+        found: Pairs[Int64] = Pairs(pairs.a[kept], pairs.b[kept], pairs.label[kept], pairs.weight[kept])
+        if corpus.groups is None:
+            return found
+        assert self.classes is not None, "a division of groups has their near-duplicates"
+        among = np.zeros(len(corpus), dtype=np.bool_)
+        among[self.documents(corpus, split)] = True
+        mates = listed(corpus.groups.codes, self.classes, self.queries(split), among)
+        parts = ((getattr(found, name), getattr(mates, name)) for name in ("a", "b", "label", "weight"))
+        return Pairs(*(np.concatenate(part) for part in parts))
+
+    def documents(self, corpus: Corpus, split: SplitName) -> Int64:
+        """What the queries of a split look among, ascending: all documents, but of groups none that is held out more strictly.
+
+        A picture that is kept for the test must not help to choose a checkpoint, not even as a wrong answer.
+        """
+        rows = corpus.rows("document")
+        return rows if corpus.groups is None else rows[self.items[rows] <= SPLITS.index(split)]
+
+    def training_pairs(self, corpus: Corpus, seed: int) -> Pairs[Int64] | GroupPairs:
+        """What the train split is trained on: its pairs, of both labels, or, of groups, pairs drawn anew for each epoch."""
+        pairs = corpus.pairs
+        if corpus.groups is not None:
+            assert self.classes is not None, "a division of groups has their near-duplicates"
+            return GroupPairs(corpus.groups.codes, self.classes, self.queries("train"), seed)
+        train = self.pairs == TRAIN
+        return Pairs(pairs.a[train], pairs.b[train], pairs.label[train], pairs.weight[train])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +132,10 @@ def divide(draft: Draft, options: SplitOptions, corpus: Corpus, classes: Int64) 
     if draft.has("leakage.json"):
         return
     classes = np.asarray(classes, dtype=np.int64)
-    units = units_of(corpus, classes)
+    if options.unit == "item" and corpus.groups is None:
+        raise DataError('[split] unit = "item" has no effect where no groups say what is alike; remove it.')
+    whole = options.unit == "group"
+    units = units_of(corpus, classes, whole_groups=whole)
     given = _given(corpus)
     items = np.full(len(corpus), NONE, dtype=np.int8)
     items[units.rows] = np.maximum(given[units.rows], TRAIN)
@@ -114,32 +150,44 @@ def divide(draft: Draft, options: SplitOptions, corpus: Corpus, classes: Int64) 
     draft.write_array("pairs.npy", pairs)
     asked = np.full(len(corpus), NONE, dtype=np.int8)
     asked[corpus.pairs.a[_alike(corpus.pairs) & (pairs >= 0)]] = pairs[_alike(corpus.pairs) & (pairs >= 0)]
+    mates = np.zeros(len(corpus), dtype=np.int64)
+    if corpus.groups is not None:
+        mates = _partners(corpus.groups.codes, classes, items)
+        asked = np.where(mates > 0, items, asked).astype(np.int8)
+        unit = np.full(len(corpus), NONE, dtype=np.int64)
+        unit[units.rows] = units.unit
+        draft.write_array("classes.npy", classes)
+        draft.write_array("units.npy", unit)
     draft.write_array("queries.npy", asked)
     unassigned = int((given[units.rows] == NONE).sum()) if (given >= 0).any() else 0
-    report = _report(corpus, classes, units, items, pairs, asked, leaks)
+    report = _report(corpus, classes, units, items, pairs, asked, mates, leaks)
+    without = len(units_of(corpus, np.arange(len(corpus)), whole_groups=whole).keys)
     report |= {
         "kept_splits": [name for number, name in enumerate(SPLITS) if (given == number).any()],
         "queries_without_a_split": unassigned,
-        "units_joined_by_near_duplicates": len(units_of(corpus, np.arange(len(corpus))).keys) - len(units.keys),
+        "units_joined_by_near_duplicates": without - len(units.keys),
     }
     draft.write_json("leakage.json", report)
     _tell(draft, report)
 
 
-def units_of(corpus: Corpus, classes: Int64) -> Units:
-    """The units of all queries, given near-duplicate classes [N] (the smallest row of each)."""
-    rows = corpus.rows("query")
+def units_of(corpus: Corpus, classes: Int64, *, whole_groups: bool = True) -> Units:
+    """The units of all that ask, given near-duplicate classes [N] (the smallest row of each)."""
+    rows = corpus.asking
     pairs, count = corpus.pairs, len(corpus)
     alike = _alike(pairs)
-    names = _unit_names(corpus, rows)
-    known = sorted({name for name in names if name is not None})
-    number = {name: count + place for place, name in enumerate(known)}  # a node for each name, after those of the items
-    named = np.array([number.get(name, -1) if name is not None else -1 for name in names], dtype=np.int64)
-    root = components(
-        count + len(known),
-        np.concatenate([classes[pairs.a[alike]], classes[rows[named >= 0]]]),
-        np.concatenate([classes[pairs.b[alike]], named[named >= 0]]),
-    )[classes[rows]]
+    ties = [Groups.of(_unit_names(corpus, rows))]
+    if whole_groups and corpus.groups is not None:
+        ties.append(Groups(corpus.groups.codes[rows], corpus.groups.names))
+    a, b, nodes = [classes[pairs.a[alike]]], [classes[pairs.b[alike]]], count
+    names: list[str | None] = [None] * len(rows)
+    for tie in filter(None, ties):  # a node for each name, after those of the items
+        named = tie.rows
+        a.append(classes[rows[named]])
+        b.append(nodes + tie.codes[named])
+        nodes += len(tie.names)
+        names = [name or (tie.names[code] if code >= 0 else None) for name, code in zip(names, tie.codes.tolist(), strict=True)]
+    root = components(nodes, np.concatenate(a), np.concatenate(b))[classes[rows]]
     # A unit is called by its first query, in the order of ingest: data that is added later does not change that.
     _, first, unit = np.unique(root, return_index=True, return_inverse=True)
     keys = tuple(names[place] or corpus.ids[rows[place]] for place in first.tolist())
@@ -176,12 +224,19 @@ def _alike(pairs: Pairs[Int64]) -> NDArray[np.bool_]:
     return alike
 
 
-def _unit_names(corpus: Corpus, rows: Int64) -> list[str | None]:
+def _unit_names(corpus: Corpus, rows: Int64) -> list[Any]:
     """The column `unit` of the given rows; None where there is none."""
     metadata = corpus.metadata(rows)
-    if UNIT not in metadata.column_names:
-        return [None] * len(rows)
-    return [None if name is None else str(name) for name in metadata[UNIT].to_pylist()]
+    return metadata[UNIT].to_pylist() if UNIT in metadata.column_names else [None] * len(rows)
+
+
+def _partners(groups: Int64, classes: Int64, items: Int8) -> Int64:
+    """[N] how many of its group, no near-duplicates, an item finds among what is not held out more strictly than itself."""
+    found = np.zeros(len(items), dtype=np.int64)
+    for number in range(len(SPLITS)):
+        asking = np.flatnonzero((groups >= 0) & (items == number))
+        found[asking] = partners(groups, classes, asking, (items >= TRAIN) & (items <= number))
+    return found
 
 
 def unit_places(keys: Sequence[str]) -> Float64:
@@ -230,9 +285,14 @@ def _check_largest(options: SplitOptions, corpus: Corpus, units: Units) -> None:
     raise DataError(
         f"{sizes[largest]:,} of {len(units.rows):,} queries ({share:.0%}) hang together in one unit, more than"
         f" [split] largest_unit = {options.largest_unit:g} allows, so no split can separate them"
-        f" ({_shown(corpus, members)}{_tie(corpus, members)}): remove what ties them, bring splits with the data, or raise"
-        " largest_unit."
+        f" ({_shown(corpus, members)}{_tie(corpus, members)}): {_instead(options, corpus)}remove what ties them, bring splits"
+        " with the data, or raise largest_unit."
     )
+
+
+def _instead(options: SplitOptions, corpus: Corpus) -> str:
+    """What helps where groups are few and large."""
+    return 'set unit = "item" where groups are classes, ' if corpus.groups is not None and options.unit == "group" else ""
 
 
 def _tie(corpus: Corpus, members: Int64) -> str:
@@ -263,7 +323,9 @@ def check_filled(options: SplitOptions, splits: Int8, shares: Mapping[int, float
             )
 
 
-def _report(corpus: Corpus, classes: Int64, units: Units, items: Int8, pairs: Int8, asked: Int8, leaks: Int64) -> dict[str, Any]:
+def _report(
+    corpus: Corpus, classes: Int64, units: Units, items: Int8, pairs: Int8, asked: Int8, mates: Int64, leaks: Int64
+) -> dict[str, Any]:
     alike, a, b = _alike(corpus.pairs), corpus.pairs.a, corpus.pairs.b
     tested = np.zeros(len(corpus), dtype=np.bool_)
     tested[classes[b[alike & (pairs == TEST)]]] = True
@@ -271,7 +333,7 @@ def _report(corpus: Corpus, classes: Int64, units: Units, items: Int8, pairs: In
     counts = {
         name: {
             "queries": int((asked == number).sum()),
-            "positives": int((alike & (pairs == number)).sum()),
+            "positives": int((alike & (pairs == number)).sum() + mates[items == number].sum()),
             "units": len(np.unique(units.unit[asked[units.rows] == number])),
         }
         for number, name in enumerate(SPLITS)

@@ -103,14 +103,7 @@ class ImageEncoder(Encoder):
 
     def fit(self, shards: Iterable[Items]) -> Self:
         """With window = "data", the least and the greatest value of the frames of one channel; else nothing is learnt."""
-        if self.options.pixels.window == "data":
-            low, high = np.inf, -np.inf
-            for items in shards:
-                low = np.nanmin([low, *items.columns.get("lowest", ())])
-                high = np.nanmax([high, *items.columns.get("highest", ())])
-            if not low <= high:
-                raise DataError('[encoder] pixels.window = "data" found no picture of one channel; leave it out.')
-            self.window = Window(float(low), float(high))
+        self.window = window_of_all(self.options.pixels, shards)
         return self
 
     def save(self, folder: Path) -> None:
@@ -203,6 +196,19 @@ class Pictures:
             return []
         share = f"{self._cut / self._pixels:.2%} of the pixels of one channel"
         return [f"The window cut off values in {self._frames:,} frames ({share}); widen it where they matter."]
+
+
+def window_of_all(options: PixelOptions, shards: Iterable[Items]) -> Window | None:
+    """With window = "data", the range of all frames of one channel; else None. DataError where there is no such frame."""
+    if options.window != "data":
+        return None
+    low, high = np.inf, -np.inf
+    for items in shards:
+        low = np.nanmin([low, *items.columns.get("lowest", ())])
+        high = np.nanmax([high, *items.columns.get("highest", ())])
+    if not low <= high:
+        raise DataError('[encoder] pixels.window = "data" found no picture of one channel; leave it out.')
+    return Window(float(low), float(high))
 
 
 def one_channel(frame: NDArray[Any], options: PixelOptions, data: Window | None) -> tuple[Float32, int]:

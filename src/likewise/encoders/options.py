@@ -108,6 +108,44 @@ class ImageEncoderOptions(Options):
     """A branch, tag or commit of the model on the hub."""
 
 
+class ConvolutionalEncoderOptions(Options):
+    """A small convolutional network trained from scratch: in seconds, without a download."""
+
+    implementation: ClassVar[str] = "likewise.encoders.convolutional:ConvolutionalEncoder"
+
+    kind: Literal["convolutional"] = "convolutional"
+    size: int = Field(32, ge=8, le=256)
+    """Pictures are stretched to so many pixels each way."""
+    widths: tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...] = Field((32, 64), min_length=1)
+    """Channels of each pair of convolutions; each pair halves the picture."""
+    dimension: int = Field(64, ge=2)
+    """D, the length of the vectors."""
+    pixels: PixelOptions = PixelOptions()
+    """How frames of one channel, of 16 bits or of measured values are windowed."""
+    seed: int = Field(0, ge=0)
+    """Of the weights before training."""
+
+
+class OpenCLIPEncoderOptions(Options):
+    """The image tower of an OpenCLIP model (extra: openclip): its pooled features, projected to where they stand beside texts."""
+
+    implementation: ClassVar[str] = "likewise.encoders.openclip:OpenCLIPEncoder"
+    paths: ClassVar[tuple[str, ...]] = ("model", "pretrained")
+
+    kind: Literal["openclip"] = "openclip"
+    model: str
+    """A name that OpenCLIP knows, such as "ViT-B-32"; or, with its weights inside, a folder with open_clip_config.json, or a
+    repository of the Hugging Face hub as "hf-hub:owner/name"."""
+    pretrained: str | None = None
+    """The weights of a name: a tag of OpenCLIP's, such as "laion2b_s34b_b79k", or a file of weights."""
+    pixels: PixelOptions = PixelOptions()
+    """How frames of one channel, of 16 bits or of measured values are windowed."""
+    channels_last: bool = True
+    """Whether convolutions work on pixels whose channels stand together, which is faster on most processors."""
+    cache_dir: str | None = None
+    """Where downloaded weights are kept; None uses Hugging Face's own place."""
+
+
 class OpenVINOEncoderOptions(Options):
     """A vision model in an ONNX, OpenVINO IR or TFLite file (extra: openvino). It is used as it is, never trained."""
 
@@ -147,6 +185,8 @@ ENCODER_KINDS: dict[str, type[Options]] = {
     "text": TextEncoderOptions,
     "static": StaticEncoderOptions,
     "image": ImageEncoderOptions,
+    "convolutional": ConvolutionalEncoderOptions,
+    "openclip": OpenCLIPEncoderOptions,
     "openvino": OpenVINOEncoderOptions,
     "hits": HitEncoderOptions,
 }

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
-from likewise.data.evidence import PairEvidence
+from likewise.data.evidence import evidence_of
 from likewise.data.split import Division
 from likewise.errors import DataError
 from likewise.evaluation.lexical import LexicalRanker
 from likewise.evaluation.metrics import Metric, label
-from likewise.evaluation.options import EvaluateOptions
+from likewise.evaluation.options import BASELINES, EvaluateOptions
 from likewise.evaluation.pairs import pair_metrics
 from likewise.evaluation.retrieval import (
     Measured,
@@ -43,12 +43,18 @@ from likewise.evaluation.retrieval import (
 from likewise.evaluation.triplets import Similarities, triplet_metrics
 from likewise.evaluation.units import query_units
 from likewise.evaluation.verdict import Rules, against, judge
-from likewise.types import SPLITS, Float32, Int64, Neighbors, Pairs, Verdict
+from likewise.types import SPLITS, Evidence, Float32, Int64, Neighbors, Pairs, Verdict
 from likewise.vectors.store import Vectors
 
 CURVE = 100  # recall is drawn up to here
 RESULTS = 10  # results kept of each query, for people to read
-LABELS = {"before": "the model you began with", "after": "the model handed over", "bm25": "BM25", "static": "the static baseline"}
+LABELS = {
+    "before": "the model you began with",
+    "after": "the model handed over",
+    "bm25": "BM25",
+    "static": "the static baseline",
+    "pixels": "plain pixels",
+}
 
 
 def evaluate(
@@ -66,7 +72,7 @@ def evaluate(
 ) -> None:
     """Measure on the test split and write the verdict; DataError where no test query has a positive.
 
-    `after` are the vectors of the model handed over; `baselines` holds static.npy [N, D] where that baseline is asked for;
+    `after` are the vectors of the model handed over; `baselines` holds NAME.npy [N, D] of those asked for;
     `tried` is False for a run that does not train.
     """
     task = _task(corpus, division, classes)
@@ -74,15 +80,17 @@ def evaluate(
         draft.say(f"{task.without_positives:,} test queries have no positive and are not counted.")
     rankers = _rankers(options, corpus, task, before, after, baselines)
     names = tuple(dict.fromkeys((options.metric, *options.others)))
-    evidence = PairEvidence(corpus.pairs, len(corpus), classes)
+    evidence = evidence_of(corpus.pairs, classes, None if corpus.groups is None else corpus.groups.codes)
     systems = {}
     for done, (name, ranker) in enumerate(rankers.items()):
         draft.progress(done, len(rankers), LABELS[name])
         systems[name] = _measure(ranker, task, names)
-    units = query_units(task)
+    units = query_units(task) if division.units is None else division.units[task.queries]
     unit = "query" if len(np.unique(units)) == len(task) else "unit"
     rules = Rules(options.resamples, options.smallest_units, options.negligible, draft.seed)
-    seen = seen_in_training(task, division.positives(corpus, "train"))
+    # Of groups all answers of a query were seen in training, or none: the unit of the split says which.
+    trained = division.positives(corpus, "train") if corpus.groups is None else None
+    seen = np.zeros(len(task), dtype=np.bool_) if trained is None else seen_in_training(task, trained)
     draft.write_table("queries.parquet", _queries_table(corpus, task, systems, units, seen))
     draft.write_table("results.parquet", _results_table(task, systems))
     draft.write_table("curves.parquet", _curves_table(task, systems))
@@ -191,7 +199,7 @@ def _other(verdict: Verdict) -> dict[str, Any]:
 def _task(corpus: Corpus, division: Division, classes: Int64) -> RetrievalTask:
     """The test queries against all documents."""
     asked = np.flatnonzero(division.items == SPLITS.index("test")).astype(np.int64)
-    task = RetrievalTask.of(asked, corpus.rows("document"), division.positives(corpus, "test"), classes)
+    task = RetrievalTask.of(asked, division.documents(corpus, "test"), division.positives(corpus, "test"), classes)
     if not len(task):
         raise DataError(
             f"None of {len(asked):,} test queries has a positive, so nothing can be measured: raise [split] test, or add pairs."
@@ -203,10 +211,12 @@ def _rankers(
     options: EvaluateOptions, corpus: Corpus, task: RetrievalTask, before: Vectors, after: Vectors, baselines: Artifact | None
 ) -> dict[str, Ranker]:
     rankers: dict[str, Ranker] = {"before": VectorRanker(before.array), "after": VectorRanker(after.array)}
-    if "bm25" in options.baselines:
-        rankers["bm25"] = LexicalRanker(corpus.payload(task.queries), corpus.payload(task.documents))
-    if "static" in options.baselines and baselines is not None:
-        rankers["static"] = VectorRanker(baselines.array("static.npy"))
+    wanted = BASELINES.get(corpus.kind, ()) if options.baselines is None else options.baselines
+    for name in wanted:
+        if name == "bm25":
+            rankers[name] = LexicalRanker(corpus.payload(task.queries), corpus.payload(task.documents))
+        elif baselines is not None and baselines.has(f"{name}.npy"):
+            rankers[name] = VectorRanker(baselines.array(f"{name}.npy"))
     return rankers
 
 
@@ -271,7 +281,7 @@ def _curves_table(task: RetrievalTask, systems: Mapping[str, System]) -> pa.Tabl
 
 def _scores_table(
     task: RetrievalTask,
-    evidence: PairEvidence,
+    evidence: Evidence,
     systems: Mapping[str, System],
     vectors: Mapping[str, NDArray[Any]],
     seed: int,
@@ -288,7 +298,7 @@ def _scores_table(
     return pa.table(columns)
 
 
-def random_negatives(anchors: Int64, documents: Int64, evidence: PairEvidence, seed: int) -> Int64:
+def random_negatives(anchors: Int64, documents: Int64, evidence: Evidence, seed: int) -> Int64:
     """A document for each anchor [A] that is not known to be alike, drawn at random; -1 where there is none."""
     random = np.random.default_rng(seed)
     chosen = np.full(len(anchors), -1, dtype=np.int64)
@@ -305,7 +315,7 @@ def random_negatives(anchors: Int64, documents: Int64, evidence: PairEvidence, s
     return chosen
 
 
-def _hardest(task: RetrievalTask, evidence: PairEvidence, top: Neighbors) -> Float32:
+def _hardest(task: RetrievalTask, evidence: Evidence, top: Neighbors) -> Float32:
     """[Q]: the score of the first result that is not known to be alike; -inf where there is none among the results."""
     asked = np.broadcast_to(task.queries[:, None], top.rows.shape)
     other = (top.rows >= 0) & (evidence.label(asked.ravel(), np.maximum(top.rows, 0).ravel())[0].reshape(top.rows.shape) != 1)
@@ -337,13 +347,13 @@ def _systems(
     task: RetrievalTask, systems: Mapping[str, System], scores: pa.Table, labeled: dict[str, Any] | None, chosen: str
 ) -> dict[str, Any]:
     """What stands in systems.json: a list of systems, each with the mean of every metric."""
-    named = {"before": "start", "after": chosen, "bm25": "bm25", "static": "static"}
+    named = {"before": "start", "after": chosen}
     described = []
     for name, system in systems.items():
         if name == "after" and chosen == "start":
             continue  # the start was kept: it stands in the list already
         means = {metric: system.measured.mean(metric) for metric in system.measured.values}
-        entry: dict[str, Any] = {"name": named[name], "metrics": means}
+        entry: dict[str, Any] = {"name": named.get(name, name), "metrics": means}
         if f"positive {name}" in scores.column_names:
             entry["similarities"] = _similarities(scores, name)
         if labeled and name in labeled:

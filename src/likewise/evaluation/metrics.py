@@ -8,12 +8,19 @@ from typing import Literal, Self
 
 from likewise.errors import RecipeError
 
-Kind = Literal["ndcg", "recall", "mrr", "map", "map@r"]
+Kind = Literal["ndcg", "recall", "precision", "hit", "mrr", "map", "map@r"]
 
-LABELS: dict[Kind, str] = {"ndcg": "nDCG", "recall": "recall", "mrr": "MRR", "map": "MAP", "map@r": "MAP@R"}
-FORMS = "ndcg@K, recall@K, mrr@K or map@K with K at least 1, map (the whole ranking) or map@r (K = the query's positives)"
+LABELS: dict[Kind, str] = {
+    "ndcg": "nDCG", "recall": "recall", "precision": "precision", "hit": "hit", "mrr": "MRR", "map": "MAP", "map@r": "MAP@R"
+}  # fmt: skip
+FORMS = (
+    "ndcg@K, recall@K, precision@K, hit@K, mrr@K or map@K with K at least 1, map (the whole ranking) or map@r (K = the query's "
+    "positives)"
+)
 
-_CUT: dict[str, Kind] = {"ndcg": "ndcg", "recall": "recall", "mrr": "mrr", "map": "map"}
+_CUT: dict[str, Kind] = {
+    "ndcg": "ndcg", "recall": "recall", "precision": "precision", "hit": "hit", "mrr": "mrr", "map": "map"
+}  # fmt: skip
 _WHOLE: dict[str, Kind] = {"map": "map", "map@r": "map@r"}
 
 

@@ -10,6 +10,10 @@ from likewise.evaluation.metrics import Metric
 from likewise.options import Options
 from likewise.types import Scope
 
+Baseline = Literal["bm25", "static", "pixels"]
+BASELINES: dict[str, tuple[Baseline, ...]] = {"text": ("bm25", "static"), "image": ("pixels",)}
+"""By the kind of items."""
+
 
 class EvaluateOptions(Options):
     """Retrieval: how the trained model is measured against the one it started from, on the test split."""
@@ -18,11 +22,13 @@ class EvaluateOptions(Options):
 
     kind: Literal["retrieval"] = "retrieval"
     metric: str = "ndcg@10"
-    """What the verdict is about: ndcg@K, recall@K, mrr@K, map@K, map (the whole ranking) or map@r (K = the query's positives)."""
+    """What the verdict is about: ndcg@K, recall@K, precision@K, hit@K (whether any positive is among the first K, which metric
+    learning calls recall@K), mrr@K, map@K, map (the whole ranking) or map@r (K = the query's positives)."""
     others: tuple[str, ...] = ("recall@1", "recall@10", "recall@100", "mrr@10", "map@100")
     """Further metrics in the report."""
-    baselines: tuple[Literal["bm25", "static"], ...] = ("bm25", "static")
-    """Cheap models measured beside: words (BM25) and token embeddings trained on the same pairs."""
+    baselines: tuple[Baseline, ...] | None = None
+    """Cheap models measured beside. Of texts "bm25" (their words) and "static" (token embeddings trained on the same pairs), of
+    pictures "pixels" (16 × 16 colour thumbnails); None takes all of the items' kind."""
     resamples: int = Field(10_000, ge=100)
     """Bootstrap resamples of the units."""
     smallest_units: int = Field(25, ge=2)

@@ -188,7 +188,8 @@ def metric_values(ranks: Int64, task: RetrievalTask, metric: Metric) -> Float64:
     """[Q] float64: one metric of every query, from the ranks [P] of its positives (0 not found).
 
     As trec_eval and BEIR define them, with binary gains: nDCG divides by the ideal ranking of all known positives cut at K,
-    recall and MAP by the number of known positives; MAP@R is that of Musgrave et al., "A metric learning reality check" (2020).
+    recall and MAP by the number of known positives, precision by K; hit is trec_eval's success. MAP@R is that of Musgrave et
+    al., "A metric learning reality check" (2020).
     """
     counts = task.counts
     limit = counts[task.query] if metric.kind == "map@r" else (metric.k or np.iinfo(np.int64).max)
@@ -206,6 +207,11 @@ def metric_values(ranks: Int64, task: RetrievalTask, metric: Metric) -> Float64:
             return np.asarray(total(1 / np.log2(rank + 1)) / best, dtype=np.float64)
         case "recall":
             return total(np.ones(len(rank))) / counts
+        case "precision":
+            assert metric.k is not None
+            return total(np.ones(len(rank))) / metric.k
+        case "hit":
+            return (total(np.ones(len(rank))) > 0).astype(np.float64)
         case "mrr":
             first = np.zeros(len(task))
             np.maximum.at(first, query, 1 / rank)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.artifacts.draft import Draft
 from likewise.artifacts.files import replacing
 from likewise.data.corpus import Corpus
-from likewise.data.evidence import PairEvidence
+from likewise.data.evidence import evidence_of
 from likewise.data.split import Division
 from likewise.encoders.cross import CrossEncoder, open_cross_encoder
 from likewise.encoders.options import TextEncoderOptions
@@ -79,8 +79,8 @@ def mine_negatives(
     such documents out would tell training which they are. Negatives known from the data (label 0) are always there, with rank
     -1, unless a near-duplicate of the document is a positive: such contradictions are counted and left out.
     """
-    evidence = PairEvidence(corpus.pairs, len(corpus), classes)
-    anchors, documents = division.queries("train"), corpus.rows("document")
+    evidence = evidence_of(corpus.pairs, classes, None if corpus.groups is None else corpus.groups.codes)
+    anchors, documents = division.queries("train"), division.documents(corpus, "train")
     stated, apart = _of_anchors(corpus.pairs, anchors, label=1), _known_negatives(corpus, division)
     sound = evidence.label(apart.a, apart.b)[0] == 0
     known = KnownAlike.of(anchors, evidence.positives(anchors), stated, classes, documents)
@@ -150,7 +150,7 @@ def _model_vectors(draft: Draft, options: MineOptions, corpus: Corpus, division:
     folder = draft.scratch("model")
     encoder = _open(options)
     how = EmbedOptions(batch_items=options.batch_size, device=options.device)
-    asked: dict[Role, Int64] = {"query": division.queries("train"), "document": corpus.rows("document")}
+    asked: dict[Role, Int64] = {"query": division.queries("train"), "document": division.documents(corpus, "train")}
     total, done = sum(len(rows) for rows in asked.values()), 0
     vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (len(corpus), encoder.dimension))
     for role, rows in asked.items():

@@ -67,3 +67,21 @@ def _names(roles: Sequence[str]) -> list[str]:
         names.append(f"{role[0]}{counts[role]}")
         counts[role] += 1
     return names
+
+
+def grouped_corpus(folder: Path, groups: Sequence[str | None]) -> Corpus:
+    """A corpus of texts "item 0", "item 1", …, each in the group given, or in none."""
+    artifact = draft(folder, "ingest")
+    count = len(groups)
+    columns = {
+        "id": [f"i{row}" for row in range(count)],
+        "text": [f"item {row}" for row in range(count)],
+        "role": ["document"] * count,
+        "shard": ["all"] * count,
+        "group": pa.array(groups, pa.string()),
+    }
+    artifact.write_table(items_file(0), pa.table(columns))
+    types = {"a": pa.int64(), "b": pa.int64(), "label": pa.int8(), "weight": pa.float32(), "split": pa.int8()}
+    artifact.write_table("pairs.parquet", pa.table({name: pa.array([], kind) for name, kind in types.items()}))
+    artifact.write_json("counts.json", {"scope": "corpus", "grouped": True, "shards": [{"name": "all", "items": count}]})
+    return Corpus(publish(artifact))

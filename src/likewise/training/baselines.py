@@ -1,6 +1,7 @@
-"""The stage `baselines`: cheap models trained on the same pairs, to be measured beside the real one.
+"""The stage `baselines`: cheap models, to be measured beside the real one.
 
-Files it leaves: static.npy [N, D] float32, the vectors of every item by token embeddings trained from scratch.
+Files it leaves, of those asked for: static.npy [N, D] float32, the vectors of every item by token embeddings trained from
+scratch on the same pairs; pixels.npy [N, 768] float32, thumbnails of pictures.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import torch
 
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
+from likewise.data.perceptual import thumbnail_vectors
+from likewise.data.pixels import looks_from_bytes
 from likewise.data.split import Division
 from likewise.encoders.fit import fitting_rows
 from likewise.encoders.options import StaticEncoderOptions
@@ -31,7 +34,7 @@ PART = 8192  # items whose texts are held at once
 
 
 def baselines(draft: Draft, names: Sequence[str], corpus: Corpus, division: Division, classes: Int64) -> None:
-    """Train each named baseline on the train split's pairs and write the vectors of all items."""
+    """Write the vectors of all items by each named baseline, trained on the train split's pairs where it is trained."""
     for name in names:
         if not draft.has(f"{name}.npy"):
             draft.write_array(f"{name}.npy", BASELINES[name](draft, corpus, division, classes))
@@ -59,4 +62,14 @@ def static(draft: Draft, corpus: Corpus, division: Division, classes: Int64) -> 
     return vectors
 
 
-BASELINES: Mapping[str, Callable[[Draft, Corpus, Division, Int64], Float32]] = {"static": static}
+def pixels(draft: Draft, corpus: Corpus, division: Division, classes: Int64) -> Float32:
+    """[N, 768] float32: 16 × 16 colour thumbnails of pictures, as vectors. What beats them has learnt more than brightness."""
+    vectors = []
+    for start in range(0, len(corpus), PART):
+        refs = corpus.payload(np.arange(start, min(start + PART, len(corpus))))
+        _, _, thumbnails = looks_from_bytes([ref.look or b"" for ref in refs])
+        vectors.append(thumbnail_vectors(thumbnails))
+    return np.concatenate(vectors)
+
+
+BASELINES: Mapping[str, Callable[[Draft, Corpus, Division, Int64], Float32]] = {"static": static, "pixels": pixels}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.data.groups import GroupPairs
 from likewise.errors import DataError
 from likewise.losses.options import CosineOptions
 from likewise.training.duplicate_free import Partition, duplicate_free
@@ -25,8 +26,8 @@ class PairBatches:
     odd number, or a text that most pairs share): another epoch leaves out others. Within a batch no two pairs share the
     near-duplicate class of a text, in whichever column.
 
-    - `pairs`: training pairs in item rows. Those alike are planned; those not alike join the query's negatives, or are
-      planned, too, where the loss looks at listed pairs only (`CosineOptions`).
+    - `pairs`: training pairs in item rows, or what draws them anew for each epoch. Those alike are planned; those not alike
+      join the query's negatives, or are planned, too, where the loss looks at listed pairs only (`CosineOptions`).
     - `classes` [N]: near-duplicate classes of all items; `evidence` decides what else in a batch is alike.
     - `negatives`: mined ones, of which `options.negatives_per_pair` are drawn for each pair and epoch (None: all).
 
@@ -37,7 +38,7 @@ class PairBatches:
 
     def __init__(
         self,
-        pairs: Pairs[Int64],
+        pairs: Pairs[Int64] | GroupPairs,
         classes: Int64,
         evidence: Evidence,
         options: TrainOptions,
@@ -50,19 +51,20 @@ class PairBatches:
         self._seed = seed
         self._classes = np.unique(classes, return_inverse=True)[1].astype(np.int64)
         self._column_of = np.full(len(self._classes), -1, dtype=np.int64)  # by class; all -1 between batches
-        both_labels = isinstance(options.loss, CosineOptions)
-        self._pairs, self._known, self.contradicted = _planned(pairs, evidence, both_labels)
+        self._source = pairs if isinstance(pairs, GroupPairs) else _Always(pairs)
+        self._both_labels = isinstance(options.loss, CosineOptions)
+        _, self._known, self.contradicted = _planned(self._source.of(0), evidence, self._both_labels)
         # With gradient caching the batches of an optimiser step are embedded as one, so each pair sees all negatives.
         self.size = options.batch_size * (options.accumulate if options.gradient_cache else 1)
         self._epoch = self._position = self._number = 0
-        self._partition: tuple[int, Partition] | None = None
+        self._planned: tuple[int, Pairs[Int64], Partition] | None = None
         self._lengths: list[int] = []
         self._expected: str | None = None
         self.negatives: str | None = None
         self.replace_negatives(negatives, None)
-        if options.epochs and not len(self._plan(0)):
+        if options.epochs and not len(self._plan(0)[1]):
             raise DataError(
-                f"There is nothing to train on: of {len(self._pairs)} training pairs no two can share a batch, because all"
+                f"There is nothing to train on: of {len(self._source)} training pairs no two can share a batch, because all"
                 " share a text; bring more pairs, or lower split.validation and split.test."
             )
 
@@ -73,7 +75,7 @@ class PairBatches:
     def epoch_lengths(self) -> tuple[int, ...]:
         """How many batches each epoch has."""
         while len(self._lengths) < self._options.epochs:
-            self._lengths.append(len(self._plan(len(self._lengths))))
+            self._lengths.append(len(self._plan(len(self._lengths))[1]))
         return tuple(self._lengths)
 
     @property
@@ -89,15 +91,15 @@ class PairBatches:
     @property
     def left_out(self) -> int:
         """How many pairs the present epoch leaves out."""
-        return len(self._plan(min(self._epoch, max(self._options.epochs - 1, 0))).left_out)
+        return len(self._plan(min(self._epoch, max(self._options.epochs - 1, 0)))[1].left_out)
 
     def __iter__(self) -> Iterator[Batch[Int64]]:
         """From the current place to the end. The place moves as a batch is handed out: save it once that batch is done."""
         assert self._expected in (None, self.negatives), f"replace_negatives must first bring back {self._expected}"
         while self._epoch < self._options.epochs:
-            partition = self._plan(self._epoch)
+            pairs, partition = self._plan(self._epoch)
             while self._position < len(partition):
-                batch = self._batch(partition.batch(self._position))
+                batch = self._batch(pairs, partition.batch(self._position))
                 self._position += 1
                 self._number += 1
                 yield batch
@@ -124,24 +126,26 @@ class PairBatches:
             "negatives": self.negatives,
             "seed": self._seed,
             "size": self.size,
-            "pairs": len(self._pairs),
+            "pairs": len(self._source),
         }
 
     def load_state_dict(self, state: State) -> None:
         """Go on after the saved batch; `replace_negatives` must bring back what `state["negatives"]` names before that."""
-        ours = (self._seed, self.size, len(self._pairs))
+        ours = (self._seed, self.size, len(self._source))
         assert (state["seed"], state["size"], state["pairs"]) == ours, "a saved place in other batches"
         self._epoch, self._position, self._number = int(state["epoch"]), int(state["position"]), int(state["number"])
         self._expected = state["negatives"]
 
-    def _plan(self, epoch: int) -> Partition:
-        if self._partition is None or self._partition[0] != epoch:
-            a, b = self._classes[self._pairs.a], self._classes[self._pairs.b]
-            self._partition = epoch, duplicate_free(a, b, self.size, np.random.default_rng([self._seed, epoch, 0]))
-        return self._partition[1]
+    def _plan(self, epoch: int) -> tuple[Pairs[Int64], Partition]:
+        """The pairs of an epoch, and which of them stand in which batch."""
+        if self._planned is None or self._planned[0] != epoch:
+            pairs, _, _ = _planned(self._source.of(epoch), self._evidence, self._both_labels)
+            a, b = self._classes[pairs.a], self._classes[pairs.b]
+            self._planned = epoch, pairs, duplicate_free(a, b, self.size, np.random.default_rng([self._seed, epoch, 0]))
+        return self._planned[1:]
 
-    def _batch(self, chosen: Int64) -> Batch[Int64]:
-        rows, documents = self._pairs.a[chosen], self._pairs.b[chosen]
+    def _batch(self, pairs: Pairs[Int64], chosen: Int64) -> Batch[Int64]:
+        rows, documents = pairs.a[chosen], pairs.b[chosen]
         generator = np.random.default_rng([self._seed, self._epoch, self._position + 1])
         anchor, negative = self._pool.draw(rows, self._options.negatives_per_pair, generator)
         columns, place = _distinct(np.concatenate([documents, negative]), self._classes)
@@ -150,8 +154,8 @@ class PairBatches:
         # What is said first of a (row, column) counts: the pair itself, what evidence knows, the negatives drawn.
         row = np.concatenate([own, alike_row, anchor])
         column = np.concatenate([place[: len(rows)], alike_column, place[len(rows) :]])
-        label = np.concatenate([self._pairs.label[chosen], np.ones(len(alike_row), np.int8), np.zeros(len(anchor), np.int8)])
-        weight = np.concatenate([self._pairs.weight[chosen], alike_weight, np.ones(len(anchor), np.float32)])
+        label = np.concatenate([pairs.label[chosen], np.ones(len(alike_row), np.int8), np.zeros(len(anchor), np.int8)])
+        weight = np.concatenate([pairs.weight[chosen], alike_weight, np.ones(len(anchor), np.float32)])
         first = np.unique(row * len(columns) + column, return_index=True)[1]
         return Batch(rows, columns, Pairs(row[first], column[first], label[first], weight[first]), self._number)
 
@@ -173,6 +177,19 @@ class PairBatches:
             np.concatenate([copy[copied], column]),
             np.concatenate([np.zeros(len(copied), np.float32), np.where(trained, weight, np.float32(0))]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Always:
+    """The same pairs in every epoch."""
+
+    pairs: Pairs[Int64]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def of(self, epoch: int) -> Pairs[Int64]:
+        return self.pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import numpy as np
 from likewise.artifacts.artifact import Folder
 from likewise.artifacts.draft import Draft, Stop
 from likewise.data.corpus import Corpus
-from likewise.data.evidence import PairEvidence
+from likewise.data.evidence import evidence_of
+from likewise.data.groups import GroupPairs
 from likewise.data.split import Division
 from likewise.encoders.base import Encoder
 from likewise.errors import DataError
@@ -22,7 +23,7 @@ from likewise.training.base import EmbeddingBase
 from likewise.training.batches import PairBatches
 from likewise.training.options import TrainOptions
 from likewise.training.validation import FreshVectors, Validation
-from likewise.types import SPLITS, Float32, Int64, Loss, Negatives, Pairs
+from likewise.types import Float32, Int64, Loss, Negatives
 from likewise.vectors.options import EmbedOptions
 
 
@@ -43,6 +44,8 @@ class Material:
 
 class TextPreset:
     """Duplicate-free batches of pairs, retrieval over the full corpus as validation, negatives mined again if asked."""
+
+    measured_on = "validation"
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class TextPreset:
         """Mine with fresh vectors of train queries and documents."""
         material, mine = self._material, self._material.mine
         assert mine is not None
-        rows = np.union1d(material.division.queries("train"), material.corpus.rows("document"))
+        rows = np.union1d(material.division.queries("train"), material.division.documents(material.corpus, "train"))
         vectors = self._fresh.at(step, rows)
         tell = self._fresh.progress(f"queries mined after step {step}")
         parts = (material.corpus, material.division, material.classes, mine, self._draft.seed)
@@ -107,12 +110,11 @@ def read_negatives(artifact: Folder, name: str = "negatives.parquet") -> Negativ
 
 def batches_of(material: Material, options: TrainOptions, draft: Draft) -> PairBatches:
     """The loader of the train split's pairs; DataError where there are too few to contrast."""
-    corpus, pairs = material.corpus, material.corpus.pairs
-    train = material.division.pairs == SPLITS.index("train")
-    chosen: Pairs[Int64] = Pairs(pairs.a[train], pairs.b[train], pairs.label[train], pairs.weight[train])
-    if not (chosen.label == 1).any():
+    corpus = material.corpus
+    chosen = material.division.training_pairs(corpus, draft.seed)
+    if not (len(chosen) if isinstance(chosen, GroupPairs) else (chosen.label == 1).any()):
         raise DataError("The train split has no positive pair: lower [split] validation and test, or bring more pairs.")
-    evidence = PairEvidence(pairs, len(corpus), material.classes)
+    evidence = evidence_of(corpus.pairs, material.classes, None if corpus.groups is None else corpus.groups.codes)
     batches = PairBatches(chosen, material.classes, evidence, options, negatives=material.negatives, seed=draft.seed)
     if batches.contradicted:
         draft.say(f"{batches.contradicted:,} training pairs are left out: near-duplicates of them say the opposite.")

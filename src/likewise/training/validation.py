@@ -70,7 +70,9 @@ class Validation:
 
     def __init__(self, corpus: Corpus, division: Division, classes: Int64, metrics: Sequence[str]) -> None:
         asked = division.queries("validation")
-        self._task = RetrievalTask.of(asked, corpus.rows("document"), division.positives(corpus, "validation"), classes)
+        self._task = RetrievalTask.of(
+            asked, division.documents(corpus, "validation"), division.positives(corpus, "validation"), classes
+        )
         self._metrics = tuple(metrics)
         if not len(self._task):
             raise DataError(

@@ -40,6 +40,8 @@ BATCH_TOKENS_CPU = 4096
 BATCH_TOKENS_GPU = 32768
 SAMPLE_ITEMS, SAMPLE_LENGTH = 8, 64
 """What a way to compute is tried on, items of all lengths, cut: little beside any run that takes time."""
+FEW_ITEMS = 4 * SAMPLE_ITEMS
+"""Up to so many, trying another way on a sample would take longer than it could save."""
 MANY_BATCHES = 32
 """From so many on, a faster backend makes up for the seconds that it takes to convert a model."""
 
@@ -157,7 +159,10 @@ class Extraction:
         self.batches = self._plan(roles, options)
         self.parts = list(parts(self.batches, options.part_items))
         self.total = sum(len(batch) for batch in self.batches)
-        self._ways = ways_for(encoder, options.precision, options.backend, much=len(self.batches) >= MANY_BATCHES)
+        free = options.precision == options.backend == "auto"
+        many = len(self.batches) >= MANY_BATCHES
+        few = free and self.total <= FEW_ITEMS
+        self._ways = [EXACT] if few else ways_for(encoder, options.precision, options.backend, much=many)
         self._computing: Computing | None = None
         self._workers = options.workers or os.cpu_count() or 1
         self.halved = 0

@@ -1,0 +1,92 @@
+"""Tables of pictures, read again: from archives, freed of small groups, into a run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from likewise.data.corpus import Corpus
+from likewise.data.group_tables.merge import merge
+from likewise.data.group_tables.small_groups import drop_single
+from likewise.data.image_items import ImageItemsSource
+from likewise.data.image_refs import image_digest
+from likewise.data.ingest import ingest
+from likewise.data.options import ImageArchiveOptions, ImageItemsOptions
+from likewise.data.payloads import IMAGES
+from likewise.data.pixels import decode
+from likewise.errors import DataError
+from likewise.testing.artifacts import draft, publish
+from likewise.testing.sources import check_source
+from small_images import picture, write_archive
+
+
+def line(target: int, patch: int) -> str:
+    return f"d 1 {target} {patch} 7 40.7 -74 12 1 0 0 40.8 -74.1 3 50 180 -5 0.5\n"
+
+
+def read(folder: Path, name: str, **given: object) -> Corpus:
+    written = draft(folder, name)
+    options = ImageItemsOptions.model_validate(given)
+    ingest(written, options)
+    return Corpus(publish(written))
+
+
+def test_what_archives_gave_comes_back_after_tables_were_worked_on(tmp_path: Path) -> None:
+    for archive, first in (("a.tar", 0), ("b.tar", 4)):
+        pictures = {f"{number}": picture(number) for number in range(first, first + 4)}
+        write_archive(tmp_path / archive, pictures, {name: line(int(name) // 3, int(name)) for name in pictures})
+    written = draft(tmp_path, "ingest")
+    ingest(written, ImageArchiveOptions(path=str(tmp_path), annotations="street_view"))
+    before = publish(written)
+    merge([before.path], tmp_path / "merged")
+    drop_single([tmp_path / "merged"], tmp_path / "kept", at_least=3)
+    corpus = read(tmp_path, "again", path=str(tmp_path / "kept"))
+    assert list(corpus.ids) == [f"0001_{number}" for number in range(6)], "the last two are a group of two"
+    assert corpus.groups is not None
+    assert corpus.groups.names == ("0001_0", "0001_1")
+    assert corpus.metadata([2])["target_latitude"].to_pylist() == [40.7]
+    ref = corpus.payload([5])[0]
+    np.testing.assert_array_equal(decode(ref.read(), ref.name), picture(5))
+    assert ref.look == Corpus(before).payload([5])[0].look
+    check_source(lambda: ImageItemsSource(ImageItemsOptions(path=str(tmp_path / "kept"))))
+
+
+def test_rows_that_hold_no_picture_are_told_one_by_one(tmp_path: Path) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(picture(0)).save(encoded, "png")
+    data = [encoded.getvalue(), b"no picture", None, None]
+    paths = [None, None, str(tmp_path / "there.png"), None]
+    (tmp_path / "there.png").write_bytes(encoded.getvalue())
+    images = [
+        {"path": path, "bytes": each, "digest": image_digest(each or b""), "look": None}
+        for path, each in zip(paths, data, strict=True)
+    ]
+    columns = {"id": ["good", "bad", "file", "none"], "group": [7, 7, 8, None], "image": pa.array(images, IMAGES)}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    corpus = read(tmp_path, "rows", path=str(tmp_path / "rows.parquet"), on_bad="reject")
+    assert list(corpus.ids) == ["good", "file"]
+    assert corpus.groups is not None
+    assert corpus.groups.names == ("7", "8")
+    with pytest.raises(DataError, match=r"rows\.parquet.*row 2"):
+        read(tmp_path, "stops", path=str(tmp_path / "rows.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"id": ["a"], "file": ["x.png"]}, 'has no column "image"'),
+        ({"id": [3], "image": pa.array([None], IMAGES)}, "has ids of the type int64"),
+        ({"id": ["a"], "image": pa.array([None], IMAGES)}, "has no image in row 1"),
+        ({"id": ["a"], "image": ["x.png"]}, "repair the table"),
+    ],
+)
+def test_other_tables_are_refused(tmp_path: Path, table: dict[str, object], message: str) -> None:
+    pq.write_table(pa.table(table), tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, "other", path=str(tmp_path / "other.parquet"))
