@@ -64,5 +64,5 @@ def tiny_tracks(name: str = "tiny-tracks", **sections: Any) -> Recipe:
         "report": {},
     }
     for section, values in sections.items():
-        raw[section] = {**raw[section], **values}
+        raw[section] = {**raw.get(section, {}), **values}
     return validated(raw, name)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from likewise.errors import RecipeError
 from likewise.measuring import _two_costs, measure
 from likewise.testing.encoders import FakeEncoder
 from likewise.training.options import TrainOptions
@@ -70,3 +71,9 @@ def test_kept_bytes_are_those_of_the_activations() -> None:
     speed = measure(FakeEncoder(), TEXTS, ROLES, EmbedOptions(device="cpu"), TrainOptions(device="cpu"))
     tokens = 5
     assert 8 <= speed.activations <= 3 * 16 * 4 / tokens + 40  # the words' numbers, and a few vectors of 16 for each text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_told_of_its_section() -> None:
+    with pytest.raises(RecipeError, match=r'\[train\] device = "cuda"'):
+        measure(FakeEncoder(), TEXTS, ROLES, EmbedOptions(device="cpu"), TrainOptions(device="cuda"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import networkx
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from likewise.artifacts.draft import Silence
 from likewise.checking_events import check_events
 from likewise.cli import main
+from likewise.comparing import compare
 from likewise.config import as_toml, packaged_recipe
-from likewise.errors import RecipeError
+from likewise.errors import RecipeError, UserError
 from likewise.pipeline import Outcome, run
+from likewise.publishing.export import export
 from small_events import tiny_tracks
 
 
@@ -87,6 +90,9 @@ def test_every_recipe_of_the_package_trains_a_step(name: str, tmp_path: Path, mo
         ("train", {"metric": "purity@2"}, "is not a metric"),
         ("mine", {"kind": "hard"}, "points_per_batch is not a known key"),
         ("evaluate", {"kind": "retrieval"}, "efficiency is not a known key"),
+        ("train", {"gradient_cache": 4}, r"\[train\] gradient_cache has no effect on"),
+        ("train", {"matryoshka": [2]}, r"\[train\] matryoshka has no effect on"),
+        ("embed", {"device": "cpu"}, r"\[embed\] has no effect on"),
     ],
 )
 def test_sections_that_do_not_fit_are_refused(section: str, changes: dict[str, object], sentence: str) -> None:
@@ -105,3 +111,59 @@ def test_check_counts_names_problems_and_times_steps(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / ".trial").exists()
     whole = check_events(tiny_tracks(split={"validation": 0.0, "test": 0.0}), tmp_path / "whole", Silence())
     assert sum("trained on" in problem for problem in whole.problems) == 2
+    untrained = check_events(tiny_tracks(train={"epochs": 0}), tmp_path / "untrained", Silence())
+    assert not any("Training" in problem for problem in untrained.problems)
+    assert not untrained.estimates
+
+
+class Heard(Silence):
+    """Remembers what a run says."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def said(self, stage: str, sentence: str) -> None:
+        self.lines.append(f"{stage}: {sentence}")
+
+    def absent(self, stage: str, reason: str) -> None:
+        self.lines.append(f"{stage}: {reason}")
+
+
+def test_without_a_validation_split_nothing_is_said_to_be_measured_there(tmp_path: Path) -> None:
+    heard = Heard()
+    changes: dict[str, Any] = {"split": {"validation": 0.0}, "train": {"epochs": 1, "learning_rate": 1e-12}}
+    run(tiny_tracks(**changes), tmp_path / "run", reporter=heard)
+    assert any(line.startswith("train: Step 6: purity@0.9") and "on the training events" in line for line in heard.lines)
+    assert any("no trained checkpoint was better on the training events" in line for line in heard.lines)
+    assert not any("on validation" in line for line in heard.lines)
+    assert "mine: pairs are found in every training step" in heard.lines
+    assert "embed: vectors are computed when they are needed" in heard.lines
+
+
+def test_no_epochs_are_no_training(tmp_path: Path) -> None:
+    found = run(tiny_tracks(train={"epochs": 0}), tmp_path / "run")
+    assert found.verdict is not None
+    assert "nothing was trained" in found.verdict["sentence"]
+    assert found.report is not None
+
+
+def test_two_runs_compare_event_by_event(outcome: Outcome, tmp_path: Path) -> None:
+    weak = run(tiny_tracks(train={"epochs": 1, "learning_rate": 1e-12}), tmp_path / "weak")
+    found = compare(weak.folder, outcome.folder)
+    assert found.verdict is not None
+    assert outcome.verdict is not None
+    assert (found.verdict.verdict, found.queries) == ("better", 2)
+    assert found.verdict.after == pytest.approx(outcome.verdict["after"])
+    assert found.sentence.startswith(f"{outcome.folder} is better than {weak.folder}: signal purity at 90% efficiency ")
+    purity = {row.system: (row.first, row.second) for row in found.measured if row.metric == "signal_purity"}
+    assert purity["raw features"][0] == purity["raw features"][1]
+    assert ("train.epochs", "1", "6") in found.recipe
+    other = run(tiny_tracks(evaluate={"efficiency": 0.8}), tmp_path / "other")
+    assert "efficiencies of 0.9 and 0.8" in compare(outcome.folder, other.folder).sentence
+    elsewhere = run(tiny_tracks(ingest={"events": 7}, train={"epochs": 0}), tmp_path / "elsewhere")
+    assert compare(outcome.folder, elsewhere.folder).queries <= 2
+
+
+def test_events_keep_no_vectors_to_export(outcome: Outcome, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="keeps no vectors: those of events are computed when they are needed"):
+        export(outcome.folder, tmp_path / "vectors", "numpy")

@@ -24,6 +24,7 @@ from likewise.mining.options import StepMineOptions
 from likewise.training.base import EmbeddingBase
 from likewise.training.tracks import TracksPreset
 from likewise.types import SPLITS
+from likewise.vectors.precision import device_for
 
 TIMED_STEPS = 3  # after one that warms up
 SLOWER, FASTER = 2.0, 0.7  # events differ, and the graphs of an untrained model are the fullest
@@ -39,7 +40,7 @@ def check_events(recipe: Recipe, folder: Path | None, reporter: Reporter) -> Che
     facts = tuple(_facts(finished["ingest"].json("counts.json"), finished.get("split")))
     problems = tuple(_problems(recipe, division))
     estimates: tuple[Estimate, ...] = ()
-    if recipe.train is not None and division is not None and isinstance(recipe.mine, StepMineOptions):
+    if recipe.train is not None and recipe.train.epochs and division is not None and isinstance(recipe.mine, StepMineOptions):
         estimates = tuple(_estimates(recipe, recipe.mine, outcome.folder, finished["fit"], corpus, division))
     return CheckResult(outcome.folder, facts, problems, estimates, shutil.disk_usage(outcome.folder).free)
 
@@ -59,7 +60,7 @@ def _problems(recipe: Recipe, division: Division | None) -> Iterator[str]:
     if division is None:
         return
     train, test = (len(division.shards(split)) for split in ("train", "test"))
-    if recipe.train is not None and train * recipe.train.epochs < 100:
+    if recipe.train is not None and 0 < train * recipe.train.epochs < 100:
         yield f"Training has only {train * recipe.train.epochs:,} steps, one for each event: raise [train] epochs, or bring more."
     if isinstance(recipe.evaluate, GraphEvaluateOptions):
         if not test:
@@ -67,7 +68,7 @@ def _problems(recipe: Recipe, division: Division | None) -> Iterator[str]:
         elif test < recipe.evaluate.smallest_units:
             needed = recipe.evaluate.smallest_units
             yield f'Only {test} test events, and the verdict needs {needed} to say more than "too few to tell".'
-    if not len(division.shards("validation")) and recipe.train is not None:
+    if not len(division.shards("validation")) and recipe.train is not None and recipe.train.epochs:
         yield "There is no validation split: checkpoints will be chosen on the events that are trained on."
 
 
@@ -79,7 +80,7 @@ def _estimates(
     trial = Draft(folder / ".trial", stage="train", seed=recipe.seed)
     try:
         preset = TracksPreset(trial, recipe.train, load_encoder(start), corpus, division, mine)
-        module = preset.module(TIMED_STEPS)
+        module = preset.module(TIMED_STEPS).to(device_for(recipe.train.device, "train"))  # where the events are
         batches = list(preset.batches)[: TIMED_STEPS + 1]
         seconds = [_timed_step(module, batch, number) for number, batch in enumerate(batches)]
         began = time.perf_counter()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from likewise.evaluation.verdict import Rules
     from likewise.types import Verdict
 
+GRAPHS = "graphs.json"  # an evaluation of graphs has it
 HANDED_OVER = "handed over"  # the row of the model that each run chose, whatever its name in systems.json
 ABSENT = "–"
 
@@ -42,8 +43,8 @@ class RecipeRow(NamedTuple):
 class Comparison:
     """Two runs: every metric of every system, what differs in the recipes, and the second's model against the first's.
 
-    `verdict` is a paired bootstrap over the `queries` that both runs tested with (`before` is the first run); None where there
-    is no such query or no common metric. `sentence` tells it, or why there is none.
+    `verdict` is a paired bootstrap over the `queries` (of graphs: events) that both runs tested with (`before` is the first run).
+    None where there is no such query or no common metric. `sentence` tells it, or why there is none.
     """
 
     first: Path
@@ -87,14 +88,28 @@ def compare(first: Path, second: Path) -> Comparison:
         if evaluation is None:
             sentence = f"{run.folder} has no evaluation: add [evaluate] to its recipe and run it."
             return Comparison(first, second, measured, differences, None, 0, sentence)
-    verdict, queries, sentence = _paired(*runs)
+    verdict, queries, sentence = _compared(*runs)
     return Comparison(first, second, measured, differences, verdict, queries, sentence)
+
+
+def _compared(first: FinishedRun, second: FinishedRun) -> tuple[Verdict | None, int, str]:
+    """Query by query, or event by event: the verdict, over how many, and its sentence."""
+    graphs = [evaluation for run in (first, second) if (evaluation := run.evaluation) is not None and evaluation.has(GRAPHS)]
+    if not graphs:
+        return _paired(first, second)
+    if len(graphs) < 2:
+        return None, 0, "One run measured graphs and the other retrieval, so they cannot be compared."
+    return _paired_graphs(first, second, *graphs)
 
 
 def _systems(run: FinishedRun, evaluation: Artifact | None) -> dict[tuple[str, str], float]:
     """Every (system, metric) of a run and its mean; the model handed over and the verdict's metric stand first."""
     if evaluation is None:
         return {}
+    if evaluation.has(GRAPHS):
+        from likewise.evaluation.graph_comparison import measured_graphs
+
+        return measured_graphs(evaluation)
     described = evaluation.json("systems.json")
     by_name = {entry["name"]: entry["metrics"] for entry in described["systems"]}
     ordered = {
@@ -151,6 +166,28 @@ def _paired(first: FinishedRun, second: FinishedRun) -> tuple[Verdict | None, in
     return verdict, len(mine), f"{sentence}{_caution(left, right, len(mine))}"
 
 
+def _paired_graphs(first: FinishedRun, second: FinishedRun, ours: Artifact, theirs: Artifact) -> tuple[Verdict | None, int, str]:
+    """The second's model against the first's, on the events of both."""
+    from likewise.evaluation.digits import decimals_of_change, plain, signed
+    from likewise.evaluation.graph_comparison import graphs_against
+
+    one, other = (float(evaluation.json(GRAPHS)["efficiency"]) for evaluation in (ours, theirs))
+    if one != other:
+        return None, 0, f"The runs measured purity at efficiencies of {one:g} and {other:g}, at which it cannot be compared."
+    verdict = graphs_against(ours, theirs, _rules(first))
+    if verdict is None:
+        return None, 0, "The runs share no event with the same hits and true edges, so their graphs cannot be compared."
+    places = decimals_of_change(verdict.before, verdict.after, verdict.difference)
+    low, high = (signed(limit, places) for limit in verdict.interval_95)
+    interval = f", 95% interval {low} to {high}" if verdict.units > 1 else ""
+    numbers = (
+        f"signal purity at {100 * one:g}% efficiency {plain(verdict.after)} against {plain(verdict.before)} "
+        f"({signed(verdict.difference, places)}{interval}, {verdict.units:,} common "
+        f"{'event' if verdict.units == 1 else 'events'}; {verdict.wins:,} won, {verdict.losses:,} lost)"
+    )
+    return verdict, verdict.units, _told(verdict, numbers, first, second)
+
+
 @dataclass(frozen=True, slots=True)
 class _Queries:
     """queries.parquet of a run: ids [Q], units [Q], and the handed-over model's metrics [Q]."""
@@ -204,6 +241,11 @@ def _sentence(verdict: Verdict, queries: int, first: FinishedRun, second: Finish
         f"({signed(verdict.difference)}, 95% interval {signed(low)} to {signed(high)}, {queries:,} common test "
         f"{'query' if queries == 1 else 'queries'}; {verdict.wins:,} won, {verdict.losses:,} lost)"
     )
+    return _told(verdict, numbers, first, second)
+
+
+def _told(verdict: Verdict, numbers: str, first: FinishedRun, second: FinishedRun) -> str:
+    """The verdict's word about both runs, and its numbers."""
     words = {
         "better": f"{second.folder} is better than {first.folder}",
         "worse": f"{second.folder} is worse than {first.folder}",

@@ -139,7 +139,7 @@ class Live(Plain):
         self._bar = Progress(
             TextColumn("  {task.fields[stage]:<12}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),  # a name may hold brackets
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
@@ -161,7 +161,7 @@ class Live(Plain):
 
     def absent(self, stage: str, reason: str) -> None:
         """In a faint line."""
-        self._console.print(f"[dim]- {stage:<12} {reason}[/]")
+        self._console.print(f"- {stage:<12} {reason}", style="dim", markup=False)
 
     def close(self) -> None:
         """Take the bar away."""

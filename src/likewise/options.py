@@ -45,7 +45,7 @@ def load(reference: str) -> Any:
     module, _, name = reference.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two: no module, or a relative one
         raise RecipeError(
             f'kind = "{reference}" cannot be loaded ({error}); write "package.module:Class" of an importable class.'
         ) from error
@@ -84,7 +84,7 @@ class Kinds:
         if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
             names = ", ".join(sorted(self.table))
             raise RecipeError(f'[{self.section}] needs kind = "…": one of {names}, or "package.module:Class".')
-        return options_of(given["kind"], self.table, self.section)(**given)
+        return options_of(given["kind"], self.table, self.section).model_validate(given)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         annotation = Annotated[SerializeAsAny[source], BeforeValidator(self.parse)]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from likewise.artifacts.run import current
 from likewise.errors import UserError
 
+TEXT = "text"  # the column of the texts that an index holds
+
 if TYPE_CHECKING:
     from likewise.encoders.base import Encoder
     from likewise.index.faiss import FaissIndex
@@ -39,12 +41,14 @@ class OpenRun:
 
         if not query.strip():
             raise UserError("The query is empty; give some words.")
+        if TEXT not in self.index.table.column_names:
+            raise UserError("This index holds no texts, so words find nothing in it: search it in Python, by a vector.")
         vector = extract(self.encoder, [query], "query", EmbedOptions(precision="float32"))
         found = self.index.search(vector, k, where=where)
         ids = [name for name in found.ids[0] if name]
         scores = found.scores[0]
         return [
-            Hit(name, float(score), str(row.pop("text", "")), row)
+            Hit(name, float(score), str(row.pop(TEXT)), row)
             for name, score, row in zip(ids, scores, self.index.metadata(ids), strict=False)
         ]
 

@@ -151,3 +151,33 @@ def test_leftovers_are_what_is_no_longer_in_force(tmp_path: Path) -> None:
     assert in_force is not None
     assert found != in_force.path
     assert found.parent == in_force.path.parent
+
+
+def test_what_is_no_artifact_is_no_leftover(tmp_path: Path) -> None:
+    with Run(tmp_path / "runs" / "mine") as run:
+        run.stage(shout, Shout(text="a"))
+    mine = tmp_path / "runs" / "mine"
+    (mine / "notes" / "figures").mkdir(parents=True)
+    unfinished = mine / "shout" / "0123456789abcdef"
+    unfinished.mkdir()
+    assert leftovers(mine) == [unfinished]
+    assert leftovers(tmp_path / "runs") == [], "the folder of all runs is no run"
+    assert leftovers(tmp_path) == []
+
+
+def test_files_whose_names_are_no_text_are_watched_too(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.csv"))
+    try:
+        odd.write_text("1", encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    for _ in range(2):
+        with Run(tmp_path / "run") as run:
+            made = run.stage(same, Watching(file=str(folder)))
+    assert len(calls) == 1
+    assert made is not None
+    assert made.saw(odd)
+    odd.write_text("12", encoding="utf-8")
+    assert not made.saw(odd)

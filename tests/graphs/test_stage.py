@@ -14,6 +14,7 @@ from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
 from likewise.encoders.fit import load_encoder
 from likewise.errors import DataError
+from likewise.graphs import stage
 from likewise.graphs.files import read_graph
 from likewise.graphs.options import GraphResultOptions
 from likewise.graphs.stage import keep_graphs
@@ -103,3 +104,20 @@ def test_without_a_split_all_events_are_kept(made: Made, tmp_path: Path) -> None
     assert {event["split"] for event in artifact.json("graphs.json")["events"]} == {"train"}
     first = np.load(artifact.file(artifact.json("graphs.json")["events"][0]["file"]))
     assert first["edge_index"].dtype == np.int64
+
+
+def test_tables_that_a_kill_left_unwritten_are_made_up_for(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = kept(tmp_path, made, tables=True)
+    written = stage.write_tables
+
+    def killed(folder: Path, graph: Any) -> Any:
+        raise KeyboardInterrupt
+
+    part = draft(tmp_path, "graph")
+    monkeypatch.setattr(stage, "write_tables", killed)
+    with pytest.raises(KeyboardInterrupt):
+        keep_graphs(part, GraphResultOptions(radius=0.3, tables=True), made)
+    monkeypatch.setattr(stage, "write_tables", written)
+    again = Draft(part.path, stage="graph")
+    keep_graphs(again, GraphResultOptions(radius=0.3, tables=True), made)
+    assert publish(again).content == whole.content

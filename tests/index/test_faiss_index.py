@@ -210,3 +210,22 @@ def test_what_was_measured_is_in_the_bundle(vectors, tmp_path):
     assert about["recall"] == index.recall >= 0.9
     again = FaissIndex.open(tmp_path / "bundle")
     assert (again.space, again.base_space, again.recall, len(again)) == ("test", "frozen", index.recall, 300)
+
+
+def test_a_filter_does_not_fetch_what_it_leaves_out_anyway(rng, monkeypatch):
+    """Two clouds: the lists nearest to queries in the one hold nothing of the other, so all lists must be asked."""
+    clouds = (0.1 * rng.standard_normal((4000, 12))).astype(np.float32)
+    clouds[:, 0] += np.repeat(np.float32([-1, 1]), 2000)
+    index = build(clouds, table_of(4000, color=["blue"] * 2000 + ["red"] * 2000), type="ivf", recall_target=0.1)
+    asked = []
+    search = module.structures.search_structure
+
+    def noting(structure, queries, k, *rest):
+        asked.append(k)
+        return search(structure, queries, k, *rest)
+
+    monkeypatch.setattr(module.structures, "search_structure", noting)
+    hidden = [f"d{row}" for row in range(2000, 2100)]
+    hits = index.search(clouds[:5], 10, where={"color": "red"}, exclude=hidden)
+    assert {len(found) for found in hits.ids} == {10}
+    assert asked == [10, 10]

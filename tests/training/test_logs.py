@@ -68,3 +68,18 @@ def test_lightning_is_quiet_only_for_a_while() -> None:
     with quiet_lightning():
         assert logger.level == logging.WARNING
     assert logger.level == before
+
+
+def test_a_kill_while_the_file_is_written_anew_leaves_the_old_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = MetricsFile(tmp_path / "metrics.csv", [])
+    for step in range(3):
+        file.log_metrics({"loss": step / 7}, step)
+    before = file.path.read_bytes()
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(logs.csv.DictWriter, "writerows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        file.log_metrics({"a new column": 1.0}, 3)
+    assert file.path.read_bytes() == before

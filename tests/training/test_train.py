@@ -144,7 +144,8 @@ def test_the_guard_keeps_a_checkpoint_from_being_chosen(world: World, tmp_path: 
 
 def test_no_epochs_hand_over_the_start(world: World, tmp_path: Path) -> None:
     trained = world.train(draft(tmp_path, "train"), options(epochs=0))
-    assert trained.json("chosen.json")["chosen"] == "start"
+    chosen = trained.json("chosen.json")
+    assert (chosen["chosen"], chosen["steps"], chosen["metric"]) == ("start", 0, "ndcg@10")
     assert trained.json("history.json") == []
     assert load_encoder(trained).space == load_encoder(world.start).space
 

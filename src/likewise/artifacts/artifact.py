@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +128,15 @@ class Artifact(Folder):
 
     def saw(self, path: Path) -> bool:
         """Whether a file outside is as it was when this was made."""
-        known = {state[0]: state for states in (self.manifest.outside or {}).values() for state in states or ()}
-        return path.is_file() and known.get(str(path)) == file_state(path)
+        if not path.is_file():
+            return False
+        state = file_state(path)
+        return self._seen.get(state[0]) == state
+
+    @cached_property
+    def _seen(self) -> dict[str, Any]:
+        """The state of every file outside, by its path."""
+        return {state[0]: state for states in (self.manifest.outside or {}).values() for state in states or ()}
 
     def has(self, name: str) -> bool:
         """Whether the manifest names this file, or files below a folder of this name."""

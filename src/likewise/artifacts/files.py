@@ -36,9 +36,12 @@ def sha256(path: Path) -> str:
 
 
 def file_state(path: Path) -> list[Any]:
-    """Path, size in bytes and time of the last change in nanoseconds: what tells whether a file was changed."""
+    """Path, size in bytes and time of the last change in nanoseconds: what tells whether a file was changed.
+
+    Bytes of the path that are not UTF-8 are written as \\xNN, so that the state can be stored as JSON.
+    """
     found = path.stat()
-    return [str(path), found.st_size, found.st_mtime_ns]
+    return [os.fsencode(path).decode("utf-8", "backslashreplace"), found.st_size, found.st_mtime_ns]
 
 
 def digest(value: Any) -> str:

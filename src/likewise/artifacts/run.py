@@ -11,6 +11,7 @@ import contextlib
 import importlib.metadata
 import json
 import platform
+import re
 import resource
 import shutil
 import signal
@@ -32,6 +33,8 @@ from likewise.errors import DamagedArtifact, Terminated, UserError
 from likewise.options import Options
 
 CURRENT = "current"
+KEY = re.compile(r"[0-9a-f]{16}")  # the name of an artifact's folder, as `files.digest` gives it
+ABSENT = "not in the recipe"
 STAMPED = ("likewise", "torch", "numpy", "sentence-transformers", "transformers", "faiss-cpu", "pyarrow")
 
 
@@ -105,11 +108,16 @@ class Run:
     def _terminate(number: int, frame: FrameType | None) -> None:
         raise Terminated("Stopped by SIGTERM; what was whole is kept, run again to go on.")
 
-    def stage(self, function: StageFunction, options: Any, *inputs: Artifact | None, name: str | None = None) -> Artifact | None:
-        """The stage's artifact: the one there is, if section and inputs did not change, or a new one; None without options."""
+    def stage(
+        self, function: StageFunction, options: Any, *inputs: Artifact | None, name: str | None = None, absent: str = ABSENT
+    ) -> Artifact | None:
+        """The stage's artifact: the one there is, if section and inputs did not change, or a new one.
+
+        None without options; `absent` says why there are none.
+        """
         stage = name or function.__name__  # type: ignore[attr-defined]  # stages are functions
         if options is None:
-            return self.absent(stage, "not in the recipe")
+            return self.absent(stage, absent)
         origin = self._origin(stage, function, options, inputs)
         key = origin.key
         self.reporter.started(stage)
@@ -300,12 +308,15 @@ def sizes(folder: Path) -> Mapping[str, int]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Artifacts of a run that are not in force, and unfinished ones: what `likewise clean` removes."""
+    """Artifacts of a run that are not in force, and unfinished ones: what `likewise clean` removes.
+
+    Only folders RUN/STAGE/KEY: whatever else people keep beside them, or a folder that is no run, is not to be removed.
+    """
     found = []
-    for pointer in sorted(folder.glob(f"*/{CURRENT}")):
-        kept = pointer.read_text(encoding="utf-8").strip()
-        found += [path for path in sorted(pointer.parent.iterdir()) if path.is_dir() and path.name != kept]
-    found += [
-        path for path in sorted(folder.glob("*/*")) if path.is_dir() and not (path / MANIFEST).exists() and path not in found
-    ]
+    for path in sorted(folder.glob("*/*")):
+        if path.is_dir() and KEY.fullmatch(path.name):
+            pointer = path.parent / CURRENT
+            in_force = pointer.is_file() and pointer.read_text(encoding="utf-8").strip() == path.name
+            if not in_force or not (path / MANIFEST).exists():
+                found.append(path)
     return found

@@ -6,6 +6,7 @@ Shapes: n hits, E candidate edges, T true edges. Hits are row numbers from 0 to 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ Int8 = NDArray[np.int8]
 TRUE, FALSE, MASKED = 1, 0, -1  # what a label says
 
 
-def edge_keys(a: NDArray[np.integer], b: NDArray[np.integer], hits: int) -> Int64:
+def edge_keys(a: NDArray[Any], b: NDArray[Any], hits: int) -> Int64:
     """[E] int64: one key for each unordered pair, smaller row × n + larger row; below 2⁶³ for up to three billion hits."""
     first, second = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
     keys: Int64 = first * np.int64(hits) + second
@@ -37,7 +38,7 @@ def each_pair_once(edges: Edges[NDArray[np.generic]], hits: int) -> Edges[NDArra
     The union of both directions: a pair stays if either of its hits kept the other among its neighbors. `cut` stays as it is.
     """
     assert not len(edges.query) or (edges.query != edges.point).all(), "a hit is not its own neighbor"
-    keys = edge_keys(edges.query, edges.point, hits)  # type: ignore[arg-type]
+    keys = edge_keys(edges.query, edges.point, hits)
     distance = edges.distance
     if len(keys) and not (keys[1:] > keys[:-1]).all():
         order = np.argsort(keys, kind="stable")
@@ -110,7 +111,7 @@ def label_edges(edges: Edges[NDArray[np.generic]], true: TrueEdges) -> tuple[Int
 
     Labels: 1 a true signal edge, 0 false, -1 masked (true, but not signal).
     """
-    keys = edge_keys(edges.query, edges.point, true.hits)  # type: ignore[arg-type]
+    keys = edge_keys(edges.query, edges.point, true.hits)
     if not len(true):
         return np.zeros(len(keys), dtype=np.int8), np.full(len(keys), -1, dtype=np.int64)
     place = np.minimum(np.searchsorted(true.key, keys), len(true) - 1)

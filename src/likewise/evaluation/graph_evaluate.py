@@ -63,7 +63,8 @@ def evaluate_graphs(
     measured = {name: _measure(draft, LABELS[name], events, options) for name, events in systems.items()}
     chosen: Literal["start", "trained"] = trained.json("chosen.json")["chosen"] if trained else "start"
     rules = Rules(options.resamples, options.smallest_units, options.negligible, draft.seed)
-    verdict = _verdict(measured, options.efficiency, rules, chosen, held_out)
+    wording = _wording(options.efficiency, held_out, _why_kept(trained, division))
+    verdict = _verdict(measured, options.efficiency, rules, chosen, wording, held_out)
     draft.write_table("events.parquet", _events_table([corpus.shards[number].name for number in numbers], measured))
     draft.write_table("scan.parquet", scan_table({name: found.scan for name, found in measured.items()}))
     draft.write_table("binned.parquet", binned_table({name: found.binned for name, found in measured.items()}))
@@ -99,12 +100,28 @@ def _measure(draft: Draft, label: str, events: Events, options: GraphEvaluateOpt
     )
 
 
+def _why_kept(trained: Artifact | None, division: Division) -> str:
+    """Why the model handed over is the start, where it is."""
+    if trained is None or trained.json("chosen.json").get("steps") == 0:  # epochs = 0
+        return "nothing was trained"
+    where = "validation" if len(division.shards("validation")) else "the training events"
+    return f"no trained checkpoint was better on {where}, so the model you began with is kept"
+
+
+def _wording(efficiency: float, held_out: bool, kept: str) -> Wording:
+    metric = f"signal purity at {100 * efficiency:g}% efficiency"
+    return Wording(metric, kind="held-out", kept=kept) if held_out else Wording(metric, which="that it was trained on", kept=kept)
+
+
 def _verdict(
-    measured: Mapping[str, Measurement], efficiency: float, rules: Rules, chosen: Literal["start", "trained"], held_out: bool
+    measured: Mapping[str, Measurement],
+    efficiency: float,
+    rules: Rules,
+    chosen: Literal["start", "trained"],
+    wording: Wording,
+    held_out: bool,
 ) -> dict[str, Any]:
     """What stands in verdict.json: the same keys as for retrieval, and whether the events were held out."""
-    metric = f"signal purity at {100 * efficiency:g}% efficiency"
-    wording = Wording(metric, kind="held-out") if held_out else Wording(metric, which="that it was trained on")
 
     def compared(other: str, kept: Literal["start", "trained"]) -> Verdict:
         found = graph_verdict(

@@ -14,15 +14,20 @@ from likewise.evaluation.verdict import Rules, judge
 from likewise.types import Verdict
 
 NAMES: dict[str, str] = {"f1": "F1"}
+KEPT = "no trained checkpoint was better on validation, so the model you began with is kept"
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a verdict's sentence calls the metric, and the events ("held-out" stands before "events", `which` after it)."""
+    """How a verdict's sentence calls the metric, and the events ("held-out" stands before "events", `which` after it).
+
+    `kept` says why the model is the start, where it is.
+    """
 
     metric: str
     kind: str = ""
     which: str = ""
+    kept: str = KEPT
 
     def events(self, count: int) -> str:
         """So many events, of this kind."""
@@ -56,8 +61,7 @@ def graph_verdict(
 def sentence(verdict: Verdict, wording: Wording) -> str:
     """A verdict on the model handed over against its start, in words."""
     if verdict.chosen == "start":
-        kept = "no trained checkpoint was better on validation, so the model you began with is kept"
-        return f"{verdict.verdict}: {kept} ({wording.metric} {plain(verdict.after)}, {wording.events(verdict.units)})."
+        return f"{verdict.verdict}: {wording.kept} ({wording.metric} {plain(verdict.after)}, {wording.events(verdict.units)})."
     numbers = f"{wording.metric} from {plain(verdict.before)} to {plain(verdict.after)} ({_sure(verdict, wording)})"
     return f"{verdict.verdict}: {numbers}{_needed(verdict)}."
 

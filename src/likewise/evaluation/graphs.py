@@ -27,7 +27,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.evaluation.edges import FALSE, TRUE, Bool, Int8, TrueEdges, found_edges, label_edges
+from likewise.evaluation.edges import FALSE, TRUE, TrueEdges, found_edges, label_edges
 from likewise.evaluation.verdict import Rules, interval
 from likewise.types import Edges, Float64
 
@@ -108,12 +108,7 @@ class EventCounts:
 def count_event(edges: Edges[NDArray[np.generic]], true: TrueEdges) -> EventCounts:
     """Count one event. `edges`: each unordered pair once, as `each_pair_once` makes them; of any radius, capped or not."""
     label, place = label_edges(edges, true)
-    return count_labels(label, found_edges(place, true), true, cut=edges.cut)
-
-
-def count_labels(label: Int8, found: Bool, true: TrueEdges, *, cut: int = 0) -> EventCounts:
-    """Count one event from the labels of its candidate edges [E] (1, 0 or -1) and which true edges [T] are among them."""
-    weight = true.weight.astype(np.float64)
+    found, weight = found_edges(place, true), true.weight.astype(np.float64)
     return EventCounts(
         hits=true.hits,
         edges=len(label),
@@ -121,7 +116,7 @@ def count_labels(label: Int8, found: Bool, true: TrueEdges, *, cut: int = 0) -> 
         true_found=int(np.count_nonzero(label != FALSE)),
         signal=int(np.count_nonzero(true.signal)),
         signal_found=int(np.count_nonzero(label == TRUE)),
-        cut=cut,
+        cut=edges.cut,
         signal_weight=float(weight[true.signal].sum()),
         signal_weight_found=float(weight[true.signal & found].sum()),
     )

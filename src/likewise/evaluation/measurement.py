@@ -95,7 +95,8 @@ def measure_graphs(
     near, weights = events.distances(lambda done, _: tell(done, 2 * count))
     at = radius_for(efficiency, near, weights if weighted else None)
     others = [] if radius is None else [radius]
-    radii = np.unique([at, *others, *(radius_for(float(share), near) for share in EFFICIENCIES)])
+    sorted_once = [np.sort(np.concatenate(near))]  # so that each of the many radii need not sort again
+    radii = np.unique([at, *others, *(radius_for(float(share), sorted_once) for share in EFFICIENCIES)])
     place = int(np.searchsorted(radii, at))
     scans, binned, degrees, exact = [], [], [], True
     for done, number in enumerate(events.numbers):

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.errors import DataError
-from likewise.evaluation.edges import Bool, Int8, TrueEdges, edge_keys, found_edges, label_edges
-from likewise.evaluation.graphs import EventCounts, count_labels
+from likewise.evaluation.edges import Bool, Int8, TrueEdges, edge_keys
+from likewise.evaluation.graphs import EventCounts, count_event
 from likewise.types import Edges, Float32, Int64
 
 
@@ -107,9 +107,7 @@ class EventGraph:
 
     def counts(self) -> EventCounts:
         """What efficiency and purity are made of."""
-        edges = Edges(self.edge_index[0], self.edge_index[1], self.distance, self.cut)
-        label, place = label_edges(edges, self.hits.true)
-        return count_labels(label, found_edges(place, self.hits.true), self.hits.true, cut=self.cut)
+        return count_event(Edges(self.edge_index[0], self.edge_index[1], self.distance, self.cut), self.hits.true)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Every array by the name it has in files, which are those of a PyTorch Geometric `Data` where it has one.

@@ -44,11 +44,11 @@ def keep_graphs(draft: Draft, options: GraphResultOptions, made: Made) -> None:
         if not (draft.has(file) and is_whole(draft.file(file), pedigree)):
             loaded = load_shard(corpus, number, device)
             graph = shard_graph(loaded.shard, vectors_of(encoder, loaded), pedigree)
-            with draft.write(file) as temporary:
-                os.replace(write_graph(draft.scratch("graphs"), graph), temporary)
-            if options.tables:
+            if options.tables:  # first: where the graph stands, its tables do
                 with draft.write_folder((path / f"{Path(file).stem}-tables").as_posix()) as folder:
                     write_tables(folder, graph)
+            with draft.write(file) as temporary:
+                os.replace(write_graph(draft.scratch("graphs"), graph), temporary)
         graph = read_graph(draft.file(file))
         found = {"event": name, "split": split, "hits": len(graph.hits), "edges": graph.edge_index.shape[1], "cut": graph.cut}
         events.append({**found, "file": file})

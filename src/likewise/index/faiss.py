@@ -204,7 +204,8 @@ class FaissIndex:
             scores, rows = self._search(queries, k, min(nprobe, self.description.lists), allowed)
         short = np.flatnonzero((rows >= 0).sum(axis=1) < min(k, most))
         if len(short):
-            everything, found = self._search(queries[short], k + len(hidden), self.description.lists, allowed)
+            spare = len(hidden) if allowed is None else 0  # a filter leaves the hidden out itself
+            everything, found = self._search(queries[short], k + spare, self.description.lists, allowed)
             scores[short], rows[short] = _without(everything, found, hidden, k)
         return Hits(self._names(rows), rows, scores)
 

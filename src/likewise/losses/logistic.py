@@ -43,7 +43,8 @@ def logistic(
 ) -> LossResult:
     """Cross-entropy of the listed pairs of rows [R, D] and columns [C, D]; distances are Euclidean.
 
-    `active` is the share of the pairs on the wrong side of the margin; `parts` holds the means of both classes.
+    `active` is the share of the pairs with a term above 0: all but those so far on their side that float32 tells no term;
+    `parts` holds the means of both classes. No pairs: loss 0, active 0.
     """
     with full_precision(rows, columns) as (rows, columns):
         apart, alike, weight = distances(rows, columns, pairs)

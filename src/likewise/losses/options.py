@@ -8,6 +8,8 @@ from pydantic import Field
 
 from likewise.options import Options
 
+TripletDistance = Literal["cosine", "euclidean"]
+
 
 class InfoNCEOptions(Options):
     """Multiple negatives ranking (InfoNCE): each positive against all columns but the known positives and the masked."""
@@ -29,7 +31,7 @@ class TripletOptions(Options):
     kind: Literal["triplet"] = "triplet"
     margin: float = Field(0.2, gt=0)
     """How much nearer a positive must be."""
-    distance: Literal["cosine", "euclidean"] = "cosine"
+    distance: TripletDistance = "cosine"
     """1 − cosine, or Euclidean distance."""
     hardest: bool = False
     """Use only the hardest negative of each positive instead of all."""

@@ -12,13 +12,11 @@ Shapes: R rows, C columns, D dimensions, P listed positives, T triplets. Memory 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from likewise.losses.options import TripletOptions
+from likewise.losses.options import TripletDistance, TripletOptions
 from likewise.losses.scores import cosines, distances, full_precision, negatives_mask, positives_of, weighted_mean
 from likewise.types import LossResult, Pairs
 
@@ -44,7 +42,7 @@ def triplet(
     pairs: Pairs[Tensor],
     *,
     margin: float = 0.2,
-    distance: Literal["cosine", "euclidean"] = "cosine",
+    distance: TripletDistance = "cosine",
     hardest: bool = False,
 ) -> LossResult:
     """Triplet loss of rows [R, D] and columns [C, D]; `hardest` keeps only the nearest negative of each positive.
@@ -64,10 +62,7 @@ def triplet(
             usable = usable.any(dim=1, keepdim=True)
         else:
             terms = apart[row, column, None] - apart[row] + margin
-        active = usable & (terms > 0)
-        loss = weighted_mean(terms[active], weight[:, None].expand_as(terms)[active], rows, columns)
-        triplets = int(usable.sum())
-        return LossResult(loss, int(active.sum()) / triplets if triplets else 0.0)
+        return _mean_of_active(terms, usable, weight[:, None].expand_as(terms), rows, columns)
 
 
 def listed_triplet(
@@ -76,7 +71,7 @@ def listed_triplet(
     pairs: Pairs[Tensor],
     *,
     margin: float = 0.2,
-    distance: Literal["cosine", "euclidean"] = "cosine",
+    distance: TripletDistance = "cosine",
     hardest: bool = False,
 ) -> LossResult:
     """As `triplet`, but a row's negatives are the columns listed with it as not alike: for batches of many thousand rows."""
@@ -92,9 +87,15 @@ def listed_triplet(
             apart, alike, weight, row = (part[alike_or_hardest] for part in (apart, alike, weight, row))
         positive, negative = _joined(row[alike], row[~alike])
         terms = apart[alike][positive] - apart[~alike][negative] + margin
-        active = terms > 0
-        loss = weighted_mean(terms[active], weight[alike][positive][active], rows, columns)
-        return LossResult(loss, float(active.float().mean()) if len(terms) else 0.0)
+        return _mean_of_active(terms, torch.ones_like(terms, dtype=torch.bool), weight[alike][positive], rows, columns)
+
+
+def _mean_of_active(terms: Tensor, usable: Tensor, weight: Tensor, rows: Tensor, columns: Tensor) -> LossResult:
+    """The weighted mean of the terms above 0 among those that are of a triplet (`usable`); all three of one shape."""
+    active = usable & (terms > 0)
+    loss = weighted_mean(terms[active], weight[active], rows, columns)
+    triplets = int(usable.sum())
+    return LossResult(loss, int(active.sum()) / triplets if triplets else 0.0)
 
 
 def _nearest_of_row(apart: Tensor, row: Tensor, alike: Tensor, rows: int) -> Tensor:

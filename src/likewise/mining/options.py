@@ -74,8 +74,8 @@ class MineOptions(Options):
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("preset") in PRESETS:
-            return PRESETS[given["preset"]] | given
+        if isinstance(given, dict) and isinstance(preset := given.get("preset"), str):
+            return {**PRESETS.get(preset, {}), **given}
         return given
 
     def outside(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ SECTIONS = {  # the section of the recipe without which a stage is absent
     "baselines": "evaluate",
     "evaluate": "evaluate",
     "index": "result",
+    "graph": "result",
     "report": "report",
 }
 MADE_BY = {  # the stage whose artifact holds a section as it was when the stage ran
@@ -66,7 +67,8 @@ class FinishedRun:
         return {section: self._made_with(section, values) for section, values in self.recipe.items()}
 
     def _made_with(self, section: str, values: Any) -> Any:
-        artifact = self.find(MADE_BY[section]) if section in MADE_BY else None
+        stage = "graph" if section == "result" and values.get("kind") == "graph" else MADE_BY.get(section)
+        artifact = self.find(stage) if stage is not None else None
         if artifact is None:
             return values
         stored = artifact.manifest.options
@@ -105,7 +107,12 @@ class FinishedRun:
 
     @cached_property
     def vectors(self) -> Artifact:
-        """The artifact of that model's vectors."""
+        """The artifact of that model's vectors; UserError where none are kept, as of events."""
+        if self.items.json("counts.json").get("scope") == "shard":
+            raise UserError(
+                f"{self.folder} keeps no vectors: those of events are computed when they are needed; its graphs are in"
+                f" {self.folder / 'graph'}."
+            )
         artifact = self.need("embed-after" if self.chosen == "trained" else "embed")
         self._current(artifact, self.model, self.items)
         return artifact
@@ -128,7 +135,9 @@ class FinishedRun:
         artifact = self.find("evaluate")
         if artifact is not None:
             trained = self.find("train")
-            self._current(artifact, self.vectors, *([trained] if trained else []))
+            graphs = artifact.has("graphs.json")  # made from the models and the events themselves, not from kept vectors
+            measured = (self.items, self.need("fit")) if graphs else (self.vectors,)
+            self._current(artifact, *measured, *([trained] if trained else []))
         return artifact
 
     def _current(self, artifact: Artifact, *inputs: Artifact) -> None:

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.errors import DataError
 from likewise.neighbors import oracle
+from likewise.testing.refusals import refused
 from likewise.types import Float32, Hits, Index
 
 DIMENSION = 16
@@ -169,16 +169,16 @@ def _check_sizes(make_index: MakeIndex, known: Known, queries: Float32) -> None:
 
 
 def _check_refusals(index: Index, queries: Float32) -> None:
-    _refused(lambda: index.search(queries, 3, where={"colour": "red"}), ("colour", "color", "year"), "an unknown column")
-    _refused(lambda: index.search(queries[:, 1:].copy(), 3), (str(DIMENSION),), "queries of another dimension")
-    _refused(lambda: index.search(queries, 0), ("0",), "k = 0")
+    refused(lambda: index.search(queries, 3, where={"colour": "red"}), "an unknown column", "colour", "color", "year")
+    refused(lambda: index.search(queries[:, 1:].copy(), 3), "queries of another dimension", str(DIMENSION))
+    refused(lambda: index.search(queries, 0), "k = 0", "0")
     bad = queries.copy()
     bad[3, 2] = np.nan
-    _refused(lambda: index.search(bad, 3), ("3",), "a query that is not a number")
-    _refused(lambda: index.updated({}, {}, ["no such id"]), ("no such id",), "deleting an unknown id")
-    _refused(lambda: index.updated({"new": queries[0, 1:]}, {}, ()), ("new",), "adding a vector of another dimension")
-    _refused(lambda: index.updated({"new": bad[3]}, {}, ()), ("new",), "adding a vector that is not a number")
-    _refused(lambda: index.updated({"new": queries[0]}, {"new": {"colour": "red"}}, ()), ("colour",), "adding an unknown column")
+    refused(lambda: index.search(bad, 3), "a query that is not a number", "3")
+    refused(lambda: index.updated({}, {}, ["no such id"]), "deleting an unknown id", "no such id")
+    refused(lambda: index.updated({"new": queries[0, 1:]}, {}, ()), "adding a vector of another dimension", "new")
+    refused(lambda: index.updated({"new": bad[3]}, {}, ()), "adding a vector that is not a number", "new")
+    refused(lambda: index.updated({"new": queries[0]}, {"new": {"colour": "red"}}, ()), "adding an unknown column", "colour")
 
 
 def _check_reopened(before: Index, after: Index, queries: Float32) -> None:
@@ -238,18 +238,3 @@ def _made(make_index: MakeIndex, known: Known) -> Index:
 def _stacked(known: Known) -> Float32:
     vectors: NDArray[np.float32] = np.array(list(known.vectors.values()), dtype=np.float32).reshape(-1, DIMENSION)
     return vectors
-
-
-def _refused(ask: Callable[[], object], words: Sequence[str], what: str) -> None:
-    message = _refusal(ask)
-    assert message is not None, f"{what} was accepted"
-    for word in words:
-        assert word in message, f"{what}: the message does not say {word!r}: {message}"
-
-
-def _refusal(ask: Callable[[], object]) -> str | None:
-    try:
-        ask()
-    except DataError as error:
-        return str(error)
-    return None

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.errors import DataError
 from likewise.neighbors import oracle
 from likewise.neighbors.rounding import gamma
+from likewise.testing.refusals import refused
 from likewise.types import Distance, Float32, Float64, Int64, Neighbors
 
 Nearest = Callable[..., Neighbors]  # (queries, base, k, *, distance, exclude) of numpy arrays
@@ -141,24 +141,10 @@ def _check_refusals(nearest: Nearest, distance: Distance) -> None:
     for value in (np.nan, np.inf):
         bad = good.copy()
         bad[2, 1] = value
-        _refused(ask(bad, good), "row 2", f"{value} in a query")
-        _refused(ask(good, bad), "row 2", f"{value} in the base")
-    _refused(ask(good, good[:, :2].copy()), "dimension", "a base of another dimension")
-    _refused(ask(good, good, k=0), "k = 0", "k = 0")
-
-
-def _refused(ask: Callable[[], object], words: str, what: str) -> None:
-    message = _refusal(ask)
-    assert message is not None, f"{what} was accepted"
-    assert words.lower() in message.lower(), f"{what}: the message does not say {words!r}: {message}"
-
-
-def _refusal(ask: Callable[[], object]) -> str | None:
-    try:
-        ask()
-    except DataError as error:
-        return str(error)
-    return None
+        refused(ask(bad, good), f"{value} in a query", "row 2")
+        refused(ask(good, bad), f"{value} in the base", "row 2")
+    refused(ask(good, good[:, :2].copy()), "a base of another dimension", "dimension")
+    refused(ask(good, good, k=0), "k = 0", "k = 0")
 
 
 def _signs(rng: np.random.Generator, count: int, dimension: int) -> Float32:

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from likewise.errors import DataError
 from likewise.neighbors import oracle
+from likewise.testing.refusals import refused
 from likewise.types import Edges, Float32, Int64
 
 Within = Callable[..., Edges[Any]]  # (points, radius, *, queries, max_neighbors, each_pair_once) of numpy arrays
@@ -142,27 +142,13 @@ def _check_refusals(within: Within, dimension: int) -> None:
     for value in (np.nan, np.inf, -np.inf, 3e38):
         bad = good.copy()
         bad[2, dimension - 1] = value
-        _refused(partial(within, bad, 1.0), "row 2", f"{value} in a point")
-        _refused(partial(within, good, 1.0, queries=bad), "row 2", f"{value} in a query")
+        refused(partial(within, bad, 1.0), f"{value} in a point", "row 2")
+        refused(partial(within, good, 1.0, queries=bad), f"{value} in a query", "row 2")
     for radius in (-1.0, math.nan, math.inf):
-        _refused(partial(within, good, radius), "radius", f"radius {radius}")
-    _refused(partial(within, good, 1.0, max_neighbors=0), "max_neighbors", "max_neighbors = 0")
-    _refused(partial(within, good[0], 1.0), "shape", "points of one axis")
-    _refused(partial(within, good.astype(np.float64), 1.0), "float32", "points in float64")
-    _refused(partial(within, good, 1.0, queries=np.ones((4, dimension + 1), np.float32)), "dimension", "wider queries")
-    _refused(partial(within, good, 1.0, queries=good, each_pair_once=True), "each_pair_once", "each pair once, with queries")
-    _refused(partial(within, good, 1.0, max_neighbors=2, each_pair_once=True), "each_pair_once", "each pair once, but two")
-
-
-def _refused(ask: Callable[[], object], words: str, what: str) -> None:
-    message = _refusal(ask)
-    assert message is not None, f"{what} was accepted"
-    assert words in message.lower(), f"{what}: the message does not say {words!r}: {message}"
-
-
-def _refusal(ask: Callable[[], object]) -> str | None:
-    try:
-        ask()
-    except DataError as error:
-        return str(error)
-    return None
+        refused(partial(within, good, radius), f"radius {radius}", "radius")
+    refused(partial(within, good, 1.0, max_neighbors=0), "max_neighbors = 0", "max_neighbors")
+    refused(partial(within, good[0], 1.0), "points of one axis", "shape")
+    refused(partial(within, good.astype(np.float64), 1.0), "points in float64", "float32")
+    refused(partial(within, good, 1.0, queries=np.ones((4, dimension + 1), np.float32)), "wider queries", "dimension")
+    refused(partial(within, good, 1.0, queries=good, each_pair_once=True), "each pair once, with queries", "each_pair_once")
+    refused(partial(within, good, 1.0, max_neighbors=2, each_pair_once=True), "each pair once, but two", "each_pair_once")

@@ -102,7 +102,7 @@ class LossLog(StepCallback):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Weights measured on the validation queries over the full corpus; `allowed`: the guard metric did not fall too far."""
+    """The metrics of the weights after a step; `allowed`: the guard metric did not fall too far."""
 
     step: int
     metrics: Mapping[str, float]
@@ -111,17 +111,20 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What chooses: `metric` decides, `guard` must not fall below the start's by more than `tolerance`."""
+    """What chooses: `metric` decides, `guard` must not fall below the start's by more than `tolerance`; `on`: on what."""
 
     metric: str
     guard: str | None
     tolerance: float
     start: Evaluation
+    on: str
 
     @classmethod
-    def of(cls, metric: str, guard: str | None, tolerance: float, start: Mapping[str, float]) -> Choice:
+    def of(
+        cls, metric: str, guard: str | None, tolerance: float, start: Mapping[str, float], *, on: str = "validation"
+    ) -> Choice:
         """The choice whose first candidate is the start, at step 0."""
-        return cls(metric, guard, tolerance, Evaluation(0, dict(start), True))
+        return cls(metric, guard, tolerance, Evaluation(0, dict(start), True), on)
 
     def judge(self, step: int, metrics: Mapping[str, float]) -> Evaluation:
         """An evaluation, with the guard's word."""
@@ -220,7 +223,7 @@ class Selection(StepCallback):
     def _tell(self, found: Evaluation) -> None:
         metric, guard = self._choice.metric, self._choice.guard
         before = self._choice.start.metrics
-        words = f"Step {found.step}: {metric} {found.metrics[metric]:.4f} on validation (start {before[metric]:.4f})"
+        words = f"Step {found.step}: {metric} {found.metrics[metric]:.4f} on {self._choice.on} (start {before[metric]:.4f})"
         if not found.allowed:
             assert guard is not None
             words += f", not chosen: {guard} fell from {before[guard]:.4f} to {found.metrics[guard]:.4f}"

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from likewise.artifacts.files import replacing
 from likewise.errors import MissingExtra
 
 FIRST = ("step", "loss", "active", "learning_rate", "gradient_norm")
@@ -59,21 +60,25 @@ class MetricsFile(Logger):
         new = [name for name in line if name not in self._columns]
         if new or len(self._lines) == 1:
             self._columns.extend(new)
-            self._write("w", self._lines)
+            self._write_all()
         else:
-            self._write("a", [line])
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                self._writer(file).writerow(line)
 
     def keep(self, lines: int) -> None:
         """Forget what was logged after a checkpoint: only the first lines stay."""
         self._lines = self._lines[:lines]
-        self._write("w", self._lines)
+        self._write_all()
 
-    def _write(self, mode: str, lines: Sequence[Mapping[str, float | str]]) -> None:
-        with self.path.open(mode, newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
-            if mode == "w":
-                writer.writeheader()
-            writer.writerows(lines)
+    def _write_all(self) -> None:
+        """Write the file anew; a kill meanwhile leaves the old one, with all lines that a checkpoint counts on."""
+        with replacing(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = self._writer(file)
+            writer.writeheader()
+            writer.writerows(self._lines)
+
+    def _writer(self, file: IO[str]) -> csv.DictWriter[str]:
+        return csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
 
 
 def loggers(names: Sequence[str], folder: Path, file: MetricsFile) -> list[Logger]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,13 +11,19 @@ from likewise.errors import RecipeError
 from likewise.evaluation.metric_names import check_metric
 from likewise.losses.options import LOSS_KINDS, InfoNCEOptions
 from likewise.options import Kinds, Options
+from likewise.types import Scope
+
+EFFECTIVE: dict[Scope, tuple[str, ...]] = {  # keys that have an effect only where evidence has this scope
+    "corpus": ("batch_size", "max_length", "gradient_cache", "matryoshka", "negatives_per_pair", "hard_positives"),
+    "shard": ("shards_in_memory",),
+}
 
 
 class TrainOptions(Options):
     """How the encoder is trained. The start is a candidate like every checkpoint: a worse model is never handed over."""
 
     loss: Annotated[Options, Kinds(LOSS_KINDS, "train.loss")] = InfoNCEOptions()
-    """The loss, by its `kind`: infonce, triplet, cosine, or "package.module:Class"."""
+    """The loss, by its `kind`: infonce, triplet, cosine, hinge, logistic, or "package.module:Class"."""
     epochs: int = Field(3, ge=0)
     """Passes over the training pairs."""
     max_steps: int | None = Field(None, ge=1)
@@ -73,6 +80,12 @@ class TrainOptions(Options):
     """Where evidence stays within a shard: the most shards (events) held in memory at once."""
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = ()
     """Loggers beside metrics.csv (extras: tensorboard, wandb)."""
+
+    def without_effect(self, scope: Scope) -> Iterator[str]:
+        """The keys that were changed, but say nothing about a training whose evidence has this scope."""
+        for other, keys in EFFECTIVE.items():
+            if other != scope:
+                yield from (key for key in keys if getattr(self, key) != type(self).model_fields[key].default)
 
     @model_validator(mode="before")
     @classmethod

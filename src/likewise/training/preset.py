@@ -32,6 +32,11 @@ class Preset(Protocol):
         ...
 
     @property
+    def measured_on(self) -> str:
+        """What `measure` measures on, in words that follow "on"."""
+        ...
+
+    @property
     def refresh_every(self) -> int | None:
         """After how many epochs negatives are mined again; None never."""
         ...
@@ -41,7 +46,7 @@ class Preset(Protocol):
         ...
 
     def measure(self, step: int) -> Mapping[str, float]:
-        """The metrics on the validation split by the weights after `step`; 0: those training started from."""
+        """The metrics by the weights after `step`, on what `measured_on` says; 0: the weights training started from."""
         ...
 
     def mine_again(self, step: int, name: str) -> None:

@@ -30,6 +30,7 @@ class TracksPreset:
         self, draft: Draft, options: TrainOptions, encoder: Encoder, corpus: Corpus, division: Division, mine: StepMineOptions
     ) -> None:
         train, validation = division.shards("train"), division.shards("validation")
+        self.measured_on = "validation" if len(validation) else "the training events"
         if not len(validation):
             draft.say("There is no validation split: checkpoints are chosen on the events they are trained on.")
             validation = train

@@ -49,7 +49,7 @@ def train(draft: Draft, options: TrainOptions, start: Artifact, make: Callable[[
         draft.say("Nothing is trained (epochs = 0): the model you began with is handed over.")
         save_encoder(draft, encoder)
         draft.write_json("history.json", [])
-        draft.write_json("chosen.json", {"chosen": "start", "step": 0})
+        draft.write_json("chosen.json", {"chosen": "start", "step": 0, "steps": 0, "metric": options.metric, "evaluations": 0})
         return
     with draft.deferred_stop() as stop:
         training = Training(draft, options, encoder, make(encoder, stop), stop)
@@ -68,7 +68,8 @@ class Training:
         self.folder = draft.scratch("checkpoints")
         self.batches = preset.batches
         self.plan = Plan.of(len(self.batches), options)
-        choice = Choice.of(options.metric, options.guard, options.guard_tolerance, preset.measure(0))
+        rule = (options.metric, options.guard, options.guard_tolerance)
+        choice = Choice.of(*rule, preset.measure(0), on=preset.measured_on)
         self.file = MetricsFile(self.folder / "metrics.csv", preset.metrics)
         self.log = LossLog(draft, self.batches, self.file, options.logging_steps, self.plan.steps)
         self.selection = Selection(draft, choice, self._evaluations(), preset.measure, options.early_stopping)
@@ -116,7 +117,7 @@ class Training:
         chosen = "start" if best.step == 0 else "trained"
         start, found = history[0].metrics[metric], best.metrics[metric]
         handed = "the model you began with" if chosen == "start" else f"the model of step {best.step}, with {found:.4f},"
-        self.draft.say(f"{metric} on validation was {start:.4f} at the start: {handed} is handed over.")
+        self.draft.say(f"{metric} on {self.preset.measured_on} was {start:.4f} at the start: {handed} is handed over.")
         return {
             "chosen": chosen,
             "step": best.step,
