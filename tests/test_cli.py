@@ -121,7 +121,7 @@ def test_nothing_is_trained_for_a_verdict_that_cannot_be(
         (["search", " ", "--run", "runs/small"], "The query is empty"),
         (["search", "x", "--where", "colour"], "is not COLUMN=VALUE"),
         (["search", "x", "--where", "colour=red"], "colour"),
-        (["clean", "runs/none"], "There is no run runs/none"),
+        (["clean", "runs/none"], "runs/none is not a run"),
         (["init", "buildings", "elsewhere"], "no recipe 'buildings'"),
     ],
 )

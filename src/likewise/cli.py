@@ -349,8 +349,8 @@ def clean(
 
     from likewise.artifacts.run import Run, leftovers
 
-    if not folder.is_dir():
-        raise UserError(f"There is no run {folder}; name a folder below runs/.")
+    if not (folder / "recipe.toml").is_file():
+        raise UserError(f"{folder} is not a run; name a folder below runs/.")
     with Run(folder):
         found = leftovers(folder)
         size = sum(file.stat().st_size for path in found for file in path.rglob("*") if file.is_file())

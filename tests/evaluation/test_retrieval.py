@@ -164,3 +164,9 @@ def test_unknown_metrics_are_refused():
     vectors, task = random_task(3)
     with pytest.raises(ValueError, match="is not a metric"):
         measure(VectorRanker(vectors), task, ["ndcg@10", "hits@3"])
+
+
+def test_a_cut_beyond_all_documents_costs_nothing():
+    task = RetrievalTask.of(np.array([0]), np.array([1, 2]), pairs_of([(0, 1, 1, 1.0)]), np.arange(3))
+    vectors = np.eye(3, dtype=np.float32) + 0.1
+    assert measure(VectorRanker(vectors), task, ["ndcg@1000000000000"]).mean("ndcg@1000000000000") > 0

@@ -62,11 +62,13 @@ def test_hard_pairs_are_those_within_the_radius(queries: str, radius: float) -> 
     assert not masked & set(found)
 
 
-def test_the_nearest_however_far() -> None:
-    options = StepMineOptions(regimes=("hnm",), search="nearest", max_neighbors=4, points_per_batch=None)
+@pytest.mark.parametrize("most", [1, 4])
+def test_the_nearest_however_far(most: int) -> None:
+    options = StepMineOptions(regimes=("hnm",), search="nearest", max_neighbors=most, points_per_batch=None)
     found, trained = found_pairs(options)
     vectors, evidence, _, _ = event(0)
-    order = torch.cdist(vectors.double(), vectors.double()).argsort(dim=1, stable=True)[:, :4]
+    order = torch.cdist(vectors.double(), vectors.double()).argsort(dim=1, stable=True)[:, : most + 1]
+    assert set(found) > trained, "a query is its own nearest, and no candidate"
     wanted = {(min(q, p), max(q, p)) for q in evidence.signal.tolist() for p in order[q].tolist() if p != q}
     assert set(found) == trained | {pair for pair in wanted if evidence.label(np.array(pair[:1]), np.array(pair[1:]))[1][0] > 0}
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import lru_cache
 
+from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.types import FileSource, Source
 
@@ -14,9 +16,15 @@ def earlier_number(draft: Draft, source: Source, shard: str) -> int | None:
     earlier = draft.earlier
     if earlier is None or not isinstance(source, FileSource):
         return None
-    names = [entry["name"] for entry in earlier.json("counts.json")["shards"]]
-    files = source.files(shard)
-    return names.index(shard) if shard in names and files and all(earlier.saw(file) for file in files) else None
+    number = _numbers(earlier).get(shard)
+    files = source.files(shard) if number is not None else ()
+    return number if files and all(earlier.saw(file) for file in files) else None
+
+
+@lru_cache(maxsize=2)
+def _numbers(earlier: Artifact) -> Mapping[str, int]:
+    """The number of each shard of an artifact, by name."""
+    return {entry["name"]: number for number, entry in enumerate(earlier.json("counts.json")["shards"])}
 
 
 def take_over(draft: Draft, files: Mapping[str, str]) -> None:

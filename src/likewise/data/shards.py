@@ -105,9 +105,7 @@ def _write(draft: Draft, number: int, shard: _Shard) -> None:
 
 def _items_table(shard: _Shard) -> pa.Table:
     pieces = [_as_table(piece) for piece in shard.items]
-    table = (
-        pa.concat_tables(pieces) if pieces else pa.table({"id": pa.array([], pa.string()), "shard": pa.array([], pa.string())})
-    )
+    table = pa.concat_tables(pieces) if pieces else NO_ITEMS
     if len(set(table["id"].to_pylist())) < len(table):
         raise DataError(f"An id stands for two items of {shard.name}; give each item of a shard an id of its own.")
     return table

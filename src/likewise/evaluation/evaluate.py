@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Artifact
@@ -374,7 +375,7 @@ def _similarities(scores: pa.Table, name: str) -> dict[str, Any]:
     """Similarities of positives, and triplet accuracy against random and against hardest negatives, where there are any."""
     found: dict[str, Any] = {"positive": asdict(Similarities.of(scores[f"positive {name}"].to_numpy()))}
     for kind in ("random", "hardest"):
-        there = scores.filter(pa.compute.is_valid(scores[f"{kind} {name}"]))
+        there = scores.filter(pc.is_valid(scores[f"{kind} {name}"]))
         if len(there):
             positive, negative = (there[f"{which} {name}"].to_numpy() for which in ("positive", kind))
             found[kind] = asdict(triplet_metrics(positive, negative))

@@ -93,6 +93,7 @@ class VectorRanker:
 
     def __init__(self, vectors: NDArray[Any]) -> None:
         self.vectors = vectors
+        self._documents: tuple[Int64, Float32] | None = None  # of the task whose scores were asked for last
 
     def top(self, task: RetrievalTask, k: int) -> Neighbors:
         """The nearest documents, exhaustively."""
@@ -125,7 +126,9 @@ class VectorRanker:
 
     def scores(self, task: RetrievalTask, start: int, stop: int) -> Float32:
         """Cosines of the slice's queries with all documents."""
-        scores: Float32 = self._rows(task.queries[start:stop]) @ self._rows(task.documents).T
+        if self._documents is None or self._documents[0] is not task.documents:
+            self._documents = task.documents, self._rows(task.documents)
+        scores: Float32 = self._rows(task.queries[start:stop]) @ self._documents[1].T
         scores[task.left_out(start, stop)] = -np.inf
         return scores
 
@@ -202,7 +205,7 @@ def metric_values(ranks: Int64, task: RetrievalTask, metric: Metric) -> Float64:
     match metric.kind:
         case "ndcg":
             assert metric.k is not None
-            ideal = np.cumsum(1 / np.log2(np.arange(2, metric.k + 2)))
+            ideal = np.cumsum(1 / np.log2(np.arange(2, min(metric.k, int(counts.max(initial=1))) + 2)))
             best = ideal[np.minimum(counts, metric.k) - 1]
             return np.asarray(total(1 / np.log2(rank + 1)) / best, dtype=np.float64)
         case "recall":

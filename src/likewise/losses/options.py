@@ -43,6 +43,7 @@ class CosineOptions(Options):
     """Cosine embedding loss on listed pairs: 1 − s for alike, max(0, s − margin) for not alike."""
 
     implementation: ClassVar[str] = "likewise.losses.cosine:Cosine"
+    listed_only: ClassVar[bool] = True
 
     kind: Literal["cosine"] = "cosine"
     margin: float = Field(0.3, ge=-1, le=1)
@@ -53,6 +54,7 @@ class HingeOptions(Options):
     """Squared hinge on Euclidean distance d of listed pairs: d² for alike, max(0, margin − d)² for not alike."""
 
     implementation: ClassVar[str] = "likewise.losses.hinge:Hinge"
+    listed_only: ClassVar[bool] = True
 
     kind: Literal["hinge"] = "hinge"
     margin: float = Field(1.0, gt=0)
@@ -65,6 +67,7 @@ class LogisticOptions(Options):
     """Cross-entropy on Euclidean distance d of listed pairs: the probability of alike is σ(scale · (margin − d))."""
 
     implementation: ClassVar[str] = "likewise.losses.logistic:Logistic"
+    listed_only: ClassVar[bool] = True
 
     kind: Literal["logistic"] = "logistic"
     margin: float = Field(1.0, gt=0)

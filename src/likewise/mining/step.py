@@ -50,12 +50,13 @@ class StepMiner:
         return a, b
 
     def _near(self, vectors: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
-        options = self.options
-        if options.search == "radius":
-            edges = within(vectors, options.radius, queries=vectors[queries].contiguous(), max_neighbors=options.max_neighbors)
+        """The nearest of each query; one more than asked for, since a query is its own nearest."""
+        asked, k = vectors[queries].contiguous(), self.options.max_neighbors + 1
+        if self.options.search == "radius":
+            edges = within(vectors, self.options.radius, queries=asked, max_neighbors=k)
             return queries[edges.query], edges.point
-        k = min(options.max_neighbors, len(vectors))
-        rows = nearest(vectors[queries].contiguous(), vectors, k, distance="euclidean").rows
+        k = min(k, len(vectors))
+        rows = nearest(asked, vectors, k, distance="euclidean").rows
         return queries.repeat_interleave(k), rows.reshape(-1)
 
 

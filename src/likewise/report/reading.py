@@ -46,6 +46,7 @@ from likewise.report.options import ReportOptions
 from likewise.report.picture_reading import read_pictures, thumbnails
 from likewise.types import Int64
 
+LONGEST_TEXT = 1 << 30  # csv refuses more than 131,072 characters in a cell unless it is told
 SUSPICIOUS = 12  # a page of reading
 SHOWN_RESULTS = 5  # results of a query, before and after side by side
 
@@ -252,6 +253,7 @@ def _csv(artifact: Artifact, name: str) -> list[dict[str, str]]:
     """The rows of a CSV file; none where it is absent."""
     if not artifact.has(name):
         return []
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_TEXT))
     return list(csv.DictReader(io.StringIO(artifact.file(name).read_text(encoding="utf-8"))))
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from likewise.data.groups import GroupPairs
 from likewise.errors import DataError
-from likewise.losses.options import CosineOptions
 from likewise.training.duplicate_free import Partition, duplicate_free
 from likewise.training.options import TrainOptions
 from likewise.types import Batch, Evidence, Float32, Int64, LossResult, Negatives, Pairs, State
@@ -27,7 +26,7 @@ class PairBatches:
     near-duplicate class of a text, in whichever column.
 
     - `pairs`: training pairs in item rows, or what draws them anew for each epoch. Those alike are planned; those not alike
-      join the query's negatives, or are planned, too, where the loss looks at listed pairs only (`CosineOptions`).
+      join the query's negatives, or are planned, too, where the loss looks at listed pairs only (its options say `listed_only`).
     - `classes` [N]: near-duplicate classes of all items; `evidence` decides what else in a batch is alike.
     - `negatives`: mined ones, of which `options.negatives_per_pair` are drawn for each pair and epoch (None: all).
 
@@ -52,7 +51,7 @@ class PairBatches:
         self._classes = np.unique(classes, return_inverse=True)[1].astype(np.int64)
         self._column_of = np.full(len(self._classes), -1, dtype=np.int64)  # by class; all -1 between batches
         self._source = pairs if isinstance(pairs, GroupPairs) else _Always(pairs)
-        self._both_labels = isinstance(options.loss, CosineOptions)
+        self._both_labels = bool(getattr(options.loss, "listed_only", False))
         _, self._known, self.contradicted = _planned(self._source.of(0), evidence, self._both_labels)
         # With gradient caching the batches of an optimiser step are embedded as one, so each pair sees all negatives.
         self.size = options.batch_size * (options.accumulate if options.gradient_cache else 1)
