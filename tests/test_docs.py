@@ -13,7 +13,7 @@ from likewise.cli import application, main
 from likewise.config import as_toml, packaged
 from likewise.reference import as_markdown, keys, sections
 from small_events import tiny_tracks
-from small_images import save_model, write_frames
+from small_images import save_model, write_frames, write_pictures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,6 +56,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision_model: Path)
     shutil.copytree(vision_model, tmp_path / "vision-model")
     recipe = packaged("infrared").replace("facebook/dinov2-small", "vision-model")
     (tmp_path / "infrared.toml").write_text(recipe, encoding="utf-8")
+    write_pictures(tmp_path / "pictures", groups=12, each=4)
+    grouped = (
+        packaged("images").replace("facebook/dinov2-small", "vision-model").replace("epochs = 3", "epochs = 1\nmax_steps = 1")
+    )
+    grouped = grouped.replace("validation = 0.15", "exact = true\nvalidation = 0.15")
+    (tmp_path / "images.toml").write_text(grouped, encoding="utf-8")
     return tmp_path
 
 

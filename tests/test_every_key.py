@@ -26,6 +26,7 @@ from PIL import Image
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.run import current
 from likewise.config import Recipe, validated
+from likewise.data.corpus import Corpus
 from likewise.data.events.generate import generate
 from likewise.data.events.parquet import write_event
 from likewise.data.payloads import IMAGES
@@ -895,10 +896,16 @@ def test_code_that_cannot_be_parsed_stops_or_is_rejected(folder: Path, tmp_path:
         left_by("ingest", with_values(raw, {"ingest.on_bad": "stop"}, folder), tmp_path)
 
 
-@shows("ingest(pairs).marks", "ingest(beir).marks", "ingest(hub).marks", "ingest(python_docs).marks")
-@pytest.mark.parametrize("of", ["mined", "beir", "hub", "docs"])
+@shows(
+    *(f"ingest({kind}).marks" for kind in ("pairs", "beir", "hub", "python_docs")),
+    *(f"ingest({kind}).marks" for kind in ("image_folder", "image_table", "image_archives", "image_items")),
+)
+@pytest.mark.parametrize("of", ["mined", "beir", "hub", "docs", "images", "image_table", "image_archives", "image_items"])
 def test_marks_become_evidence(of: str, folder: Path, tmp_path: Path) -> None:
     raw = base(of, folder)
+    if of.startswith("image"):
+        mark_pictures(raw, folder, tmp_path)
+        return
     raw["mine"] = {"num_negatives": 3, "range_max": 20}
     raw["encoder"]["dimension"] = 4  # a poor start: wrong documents score above the right ones
     if of == "docs":
@@ -916,6 +923,15 @@ def test_marks_become_evidence(of: str, folder: Path, tmp_path: Path) -> None:
     before = left_by("ingest", with_values(raw, {}, folder), folder).json("counts.json")["positives"]
     after = left_by("ingest", with_values(raw, {"ingest.marks": str(tmp_path / "marked.csv")}, folder), folder)
     assert after.json("counts.json")["positives"] == before + 1
+
+
+def mark_pictures(raw: dict[str, Any], folder: Path, place: Path) -> None:
+    """A pair of pictures marked by hand is evidence in the next run."""
+    ids = list(Corpus(left_by("ingest", with_values(raw, {}, folder), folder)).ids)
+    (place / "marked.csv").write_text(f"query_id,negative_id,mark\n{ids[0]},{ids[1]},alike\n", encoding="utf-8")
+    marked = left_by("ingest", with_values(raw, {"ingest.marks": str(place / "marked.csv")}, folder), folder)
+    pairs = Corpus(marked).pairs
+    assert (pairs.a.tolist(), pairs.b.tolist(), pairs.label.tolist()) == ([0], [1], [1])
 
 
 @shows("ingest(events).on_bad")

@@ -76,7 +76,7 @@ def demo(
 
 @application.command()
 def init(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text or tracks.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="A recipe of the package: text, images, tracks or infrared.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
     old: Annotated[
         Path | None, typer.Option("--from", help="Another system's YAML configuration, translated key by key.")

@@ -29,7 +29,7 @@ from likewise.types import Scope
 from likewise.vectors.options import EmbedOptions
 
 RESULT_KINDS: dict[str, type[Options]] = {"index": IndexOptions, "vectors": VectorsOptions, "graph": GraphResultOptions}
-RECIPES = ("text", "tracks", "infrared")  # the recipes in the wheel that `init` offers
+RECIPES = ("text", "images", "tracks", "infrared")  # the recipes in the wheel that `init` offers
 
 
 class Recipe(Options):

@@ -17,6 +17,7 @@ from likewise.config import Recipe, validated
 from likewise.pipeline import STAGES, run
 from likewise.testing.encoders import tiny_text_model
 from small_events import tiny_tracks
+from small_images import save_model, write_pictures
 
 WORDS = ("river", "stone", "maple", "lantern", "copper", "orbit", "velvet", "thunder", "meadow", "harbor", "cinder", "ember")
 PATIENCE_SECONDS = 120
@@ -26,6 +27,8 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
     [
         "likewise.pipeline",
+        "likewise.data.images",
+        "likewise.encoders.image",
         "likewise.training.train",
         "likewise.evaluation.evaluate",
         "likewise.evaluation.graph_evaluate",
@@ -142,6 +145,8 @@ def kill_within(stage: str, recipe: Recipe, whole: Path, folder: Path, seed: int
 def check_kill(stage: str, undisturbed: tuple[Recipe, Path], tmp_path: Path, seed: int) -> None:
     recipe, whole = undisturbed
     assert current(whole, stage) is not None, f"{stage} did not run"
+    if recipe.embed.cache_dir is not None:  # each run begins with an empty cache, and goes on with what it has put into it
+        shutil.rmtree(recipe.embed.cache_dir, ignore_errors=True)
     kill_within(stage, recipe, whole, tmp_path / "run", seed)
     assert contents(tmp_path / "run") == contents(whole)
 
@@ -154,10 +159,32 @@ def undisturbed_tracks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe
     return undisturbed_run(recipe, folder / "run")
 
 
+@pytest.fixture(scope="module")
+def undisturbed_images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Path]:
+    """Pictures: nothing is trained, and vectors are cached."""
+    folder = tmp_path_factory.mktemp("images")
+    write_pictures(folder / "pictures", groups=5, each=12)
+    recipe = validated(
+        {
+            "name": "killed",
+            "ingest": {"kind": "image_folder", "path": str(folder / "pictures")},
+            "fingerprint": {},
+            "encoder": {"kind": "image", "model": str(save_model(folder / "model"))},
+            "embed": {"part_items": 20, "batch_items": 10, "precision": "float32", "cache_dir": str(folder / "cache")},
+            "result": {"kind": "index"},
+            "report": {},
+        },
+        "killed.toml",
+    )
+    return undisturbed_run(recipe, folder / "run")
+
+
+IMAGES = ("ingest", "fingerprint", "fit", "embed", "index", "report")
 TRACKS = ("ingest", "split", "fit", "train", "evaluate", "graph", "report")
 TEXTS = tuple(stage for stage in STAGES if stage != "graph")
 CASES = [(stage, "undisturbed_transformer" if stage == "baselines" else "undisturbed") for stage in TEXTS]
 CASES += [(stage, "undisturbed_tracks") for stage in TRACKS]
+CASES += [(stage, "undisturbed_images") for stage in IMAGES]
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+import lmdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.errors import DamagedArtifact
+from likewise.errors import DamagedArtifact, DataError
 from likewise.vectors import environment
 from likewise.vectors.cache import CHECKSUM_BYTES, ENTRY_BYTES, EmbeddingCache, cache_key, item_digest
 
@@ -248,6 +249,19 @@ def test_a_folder_that_was_mended_opens_again_in_the_same_process(tmp_path):
     (tmp_path / "data.mdb").write_bytes(whole)
     with EmbeddingCache(tmp_path) as cache:
         assert cache.get_many([key(7)])[0] is not None, caught.value  # the error, and what it refers to, is still held
+
+
+def test_a_full_disk_says_what_to_do(tmp_path, monkeypatch):
+    def full(*_):
+        raise lmdb.DiskError("mdb_txn_commit: No space left on device")
+
+    with EmbeddingCache(tmp_path) as cache:
+        with monkeypatch.context() as patch:
+            patch.setattr(cache._environment, "_begin", full)
+            with pytest.raises(DataError, match=r"No space left on device\); make room on its disk"):
+                cache.put("text", "model", vector(0))
+        cache.put("text", "model", vector(0))
+        assert cache.get("text", "model") is not None
 
 
 # Many at once

@@ -46,7 +46,8 @@ class LinkedOptions(ReadingOptions):
     """Data whose pairs may be marked by people."""
 
     marks: str | None = None
-    """A suspicious.csv of an earlier run, its column `mark` filled in: "alike" makes a positive, "not" a known negative."""
+    """A suspicious.csv of an earlier run, its column `mark` filled in: "alike" makes a positive, "not" a known negative. A mark
+    that contradicts the groups keeps a pair from being used either way."""
 
 
 class PairsOptions(LinkedOptions):
@@ -190,7 +191,7 @@ class GeneratedEventsOptions(HitsOptions):
     """What they are like; one sixteenth of the azimuth unless told otherwise."""
 
 
-class ImagesOptions(ReadingOptions):
+class ImagesOptions(LinkedOptions):
     """What is looked at in pictures as they are read in."""
 
     needs_positives: ClassVar[bool] = False
@@ -205,7 +206,7 @@ class ImageFolderOptions(ImagesOptions):
     """The pictures below a folder: JPEG, PNG, TIFF, WebP, BMP, GIF, PGM and PPM."""
 
     implementation: ClassVar[str] = "likewise.data.images:ImageFolderSource"
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+    paths: ClassVar[tuple[str, ...]] = ("path", "marks")
 
     kind: Literal["image_folder"] = "image_folder"
     path: str
@@ -220,7 +221,7 @@ class ImageTableOptions(ImagesOptions):
     """Pictures that the rows of CSV, TSV, JSONL or Parquet files name."""
 
     implementation: ClassVar[str] = "likewise.data.images:ImageTableSource"
-    paths: ClassVar[tuple[str, ...]] = ("path", "images")
+    paths: ClassVar[tuple[str, ...]] = ("path", "images", "marks")
 
     kind: Literal["image_table"] = "image_table"
     path: str
@@ -241,7 +242,7 @@ class ImageArchiveOptions(ImagesOptions):
     """Pictures in tar archives (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz), read as a stream; their bytes are kept in the run."""
 
     implementation: ClassVar[str] = "likewise.data.archives:ImageArchiveSource"
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+    paths: ClassVar[tuple[str, ...]] = ("path", "marks")
 
     kind: Literal["image_archives"] = "image_archives"
     path: str
@@ -298,7 +299,7 @@ class ImageItemsOptions(ImagesOptions):
     """Pictures in Parquet tables that ingest, or `likewise tables`, has written: with the columns id, image and group."""
 
     implementation: ClassVar[str] = "likewise.data.image_items:ImageItemsSource"
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+    paths: ClassVar[tuple[str, ...]] = ("path", "marks")
 
     kind: Literal["image_items"] = "image_items"
     path: str

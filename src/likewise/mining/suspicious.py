@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from likewise.data.corpus import Corpus
+from likewise.data.payloads import for_people
 from likewise.types import Float32, Int64
 
 COLUMNS = (
@@ -51,9 +52,12 @@ class Suspicious:
         return float(self.negative_score[-1] - self.positive_score[-1]) if len(self) >= most else 0.0
 
     def as_csv(self, corpus: Corpus) -> str:
-        """A table with texts, to be read; `mark` is empty, for "alike" or "not". Read back by `[ingest] marks`."""
+        """A table with texts, or the paths of pictures, to be read; `mark` is empty, for "alike" or "not".
+
+        Read back by `[ingest] marks`.
+        """
         rows = np.unique(np.concatenate([self.anchor, self.negative, self.positive]))
-        texts = corpus.payload(rows)
+        texts = [text or "" for text in for_people(corpus.payload(rows))[1].to_pylist()]
         place = {name: np.searchsorted(rows, getattr(self, name)).tolist() for name in ("anchor", "negative", "positive")}
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\r\n")  # cells that hold either are quoted

@@ -179,10 +179,10 @@ class Facts:
 class SuspiciousNegative:
     """A candidate that scores above what is known to be right."""
 
-    query: str
-    negative: str
+    query: Shown
+    negative: Shown
     negative_score: float
-    positive: str
+    positive: Shown
     positive_score: float
 
 

@@ -313,17 +313,25 @@ def _suspicious(finished: Finished) -> tuple[tuple[SuspiciousNegative, ...], int
     if artifact is None:
         return (), 0
     rows = _csv(artifact, "suspicious.csv")
-    shown = tuple(
+    found = rows[:SUSPICIOUS]
+    corpus = Corpus(finished["ingest"]) if "ingest" in finished else None
+    sides: dict[str, list[Shown]] = {}
+    for side in ("query", "negative", "positive"):
+        if corpus is not None and corpus.kind == IMAGE:
+            places = np.array([corpus.row_of(row[f"{side}_id"]) for row in found], dtype=np.int64)
+            sides[side] = shown(corpus, places)
+        else:
+            sides[side] = [Shown(shortened(row[side], 120)) for row in found]
+    return tuple(
         SuspiciousNegative(
-            shortened(row["query"], 120),
-            shortened(row["negative"], 120),
+            sides["query"][place],
+            sides["negative"][place],
             float(row["negative_score"]),
-            shortened(row["positive"], 120),
+            sides["positive"][place],
             float(row["positive_score"]),
         )
-        for row in rows[:SUSPICIOUS]
-    )
-    return shown, len(rows)
+        for place, row in enumerate(found)
+    ), len(rows)
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:

@@ -1,4 +1,4 @@
-"""Groups as evidence through a whole run: the demonstration of pictures, small."""
+"""Groups as evidence through whole runs: the demonstration of pictures, small, and the recipe for folders of them."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from likewise.config import packaged_recipe
+from likewise.checking import check
+from likewise.config import packaged_recipe, validated
+from likewise.console import reporter
 from likewise.pipeline import Outcome, run
+from small_images import save_model, write_pictures
 
 SMALL: dict[str, Any] = {"epochs": 4, "batch_size": 64}
 
@@ -62,3 +65,38 @@ def test_a_second_run_does_nothing_again(outcome: Outcome) -> None:
         name: artifact.content for name, artifact in outcome.finished.items()
     }
     assert again.verdict == before
+
+
+def test_folders_of_pictures_are_mined_trained_and_measured_by_group(tmp_path: Path) -> None:
+    recipe = packaged_recipe("images")
+    assert recipe.train is not None
+    assert recipe.split is not None
+    changed = {
+        "ingest": recipe.ingest.model_copy(update={"path": str(write_pictures(tmp_path / "pictures", groups=16, each=5))}),
+        "encoder": recipe.encoder.model_copy(update={"model": str(save_model(tmp_path / "models", "dinov2"))}),
+        "embed": recipe.embed.model_copy(update={"cache_dir": None}),
+        "split": recipe.split.model_copy(update={"exact": True}),
+        "train": recipe.train.model_copy(update={"epochs": 1, "learning_rate": 1e-3}),
+    }
+    outcome = run(recipe.model_copy(update=changed), tmp_path / "run")
+    assert outcome.verdict is not None
+    assert outcome.verdict["verdict"] == "too few to tell", "a few buildings prove nothing"
+    assert outcome.verdict["units"] == outcome.finished["split"].json("leakage.json")["test"]["units"] == 4
+    assert set(outcome.finished) >= {"mine", "train", "evaluate", "index", "report", "baselines"}
+    table = outcome.finished["mine"].file("suspicious.csv").read_text(encoding="utf-8")
+    assert "ImageRef" not in table
+    assert outcome.report is not None
+    assert "Suspicious negatives" in outcome.report.read_text(encoding="utf-8")
+
+
+def test_check_counts_an_epochs_pairs_and_not_all_of_a_group(tmp_path: Path) -> None:
+    digits = {"kind": "digits", "sample_size": 300}
+    sections: dict[str, Any] = {
+        "fingerprint": {"image_bits": 0},
+        "split": {"unit": "item"},
+        "train": {"batch_size": 290, "epochs": 1},
+    }
+    encoder = {"kind": "convolutional", "widths": [8], "dimension": 8}
+    recipe = validated({"ingest": digits, "encoder": encoder, "embed": {"device": "cpu"}, **sections}, "check.toml")
+    found = check(recipe, tmp_path / "run", reporter(True))
+    assert any("batch_size = 290 is more than the" in problem for problem in found.problems)
