@@ -33,7 +33,7 @@ from workloads import large_photographs
 
 GOALS: dict[Backend, float] = {"torch": 2.5, "openvino": 4.0}
 LEAST_COSINE = 0.9999
-PHOTOGRAPHS, QUICK = 64, 6
+PHOTOGRAPHS, QUICK = 256, 6
 BATCH = 16  # of the peer
 MODELS = ("resnet50", "dinov2s")
 

@@ -82,13 +82,15 @@ class ImagePreprocessing:
 
     def __call__(self, frame: NDArray[Any]) -> Float32:
         """[3, h, w] of colours uint8 [H, W, 3], or of one channel [H, W], uint8 or float32 in [0, 1], which is repeated."""
-        values = self._resized(frame).astype(np.float32)
+        values = self._resized(frame)
         factor = self.scale if frame.dtype == np.uint8 else self.scale * 255
         std = np.array(self.std, np.float32)
-        by = (np.float32(factor) / std)[:, None, None]
-        shift = (np.array(self.mean, np.float32) / std)[:, None, None]
-        planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-        return np.ascontiguousarray(planes * by - shift)
+        by, shift = np.float32(factor) / std, np.array(self.mean, np.float32) / std
+        planes = np.empty((3, *values.shape[:2]), np.float32)
+        for channel, plane in enumerate(planes):  # one at a time: a third of the time of all three, transposed
+            np.multiply(values if values.ndim == 2 else values[..., channel], by[channel], out=plane, dtype=np.float32)
+            plane -= shift[channel]
+        return planes
 
     def _resized(self, frame: NDArray[Any]) -> NDArray[Any]:
         """[h, w] or [h, w, 3]: the part that the crop keeps, resized."""

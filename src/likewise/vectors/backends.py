@@ -221,6 +221,7 @@ def _compile(encoder: Encoder, precision: Precision, example: Prepared) -> Any:
         shapes = [[-1, *tensor.shape[1:]] if tensor.ndim == PICTURES else [-1] * tensor.ndim for tensor in tensors]
         model.reshape(dict(zip(model.inputs, map(openvino.PartialShape, shapes), strict=True)))
         hints = {"INFERENCE_PRECISION_HINT": version[1], "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": version[2]}
+        hints["ENABLE_CPU_PINNING"] = False  # threads that prepare the next batches need room, too
         compiled = openvino.Core().compile_model(model, "CPU", hints)
     except Exception as error:  # of torch's tracing, OpenVINO's conversion and its plugin: each has its own classes
         raise NotConvertible(str(error).strip().splitlines()[0].rstrip(".")) from error

@@ -38,8 +38,8 @@ from likewise.vectors.survey import Fetch, survey
 BATCH_TOKENS_CPU = 4096
 """A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
 BATCH_TOKENS_GPU = 32768
-SAMPLE_ITEMS, SAMPLE_LENGTH = 8, 64
-"""What a way to compute is tried on, items of all lengths, cut: little beside any run that takes time."""
+SAMPLE_ITEMS, COSTLY_ITEMS, SAMPLE_LENGTH = 8, 4, 64
+"""What a way to compute is tried on, items of all lengths, cut, and fewer of those that cannot be: little beside any real work."""
 FEW_ITEMS = 4 * SAMPLE_ITEMS
 """Up to so many, trying another way on a sample would take longer than it could save."""
 MANY_BATCHES = 32
@@ -188,7 +188,9 @@ class Extraction:
         return Embed(self._computing or computing_by(self.encoder, way, self._sample))
 
     def _sample(self) -> Any:
-        tried = sample(self.batches, SAMPLE_ITEMS)
+        longest = self._fetch(self.batches[0].positions[:1])
+        costly = self.encoder.lengths(longest, self.batches[0].role, SAMPLE_LENGTH).max() > SAMPLE_LENGTH
+        tried = sample(self.batches, COSTLY_ITEMS if costly else SAMPLE_ITEMS)
         return self.encoder.prepare(self._fetch(tried.positions), tried.role, SAMPLE_LENGTH)
 
     def _plan(self, roles: NDArray[np.int8], options: EmbedOptions) -> list[PlannedBatch]:
