@@ -163,7 +163,7 @@ def test_large_jpegs_are_decoded_no_larger_than_needed(models: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: False)
     with pytest.raises(DataError, match=r'model = "nobody/nothing" is neither a folder here nor'):
         ImageEncoder(ImageEncoderOptions(model="nobody/nothing"))
     (tmp_path / "empty").mkdir()

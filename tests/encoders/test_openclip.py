@@ -250,7 +250,7 @@ def test_a_tag_trained_with_another_activation_names_the_right_model(models: Pat
 def test_offline_it_says_what_to_set(offline: bool, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from likewise.errors import DataError
 
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: False)
     monkeypatch.setattr("huggingface_hub.is_offline_mode", lambda: offline)
     told = "its client is offline" if offline else "it does not answer"
     with pytest.raises(DataError, match=rf'"laion2b_s34b_b79k" of model = "ViT-B-32" is not .*{told}.*set pretrained to a file'):
@@ -268,7 +268,7 @@ def test_tags_and_repositories_are_found_in_the_cache_dir(
     in_folder(models, snapshot, "tiny-vit", SQUASHED)
     (tmp_path / "models--owner--tiny" / "refs").mkdir()
     (tmp_path / "models--owner--tiny" / "refs" / "main").write_text("0" * 40, encoding="ascii")
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: pytest.fail("the network was asked"))
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: pytest.fail("the network was asked"))
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny-vit", {"mine": {"hf_hub": "owner/tiny/", **SQUASHED}})
     by_tag = encoder(models, pretrained="mine", cache_dir=str(tmp_path))
     by_repository = encoder(models, model="hf-hub:owner/tiny", pretrained=None, cache_dir=str(tmp_path))

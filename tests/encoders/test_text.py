@@ -147,7 +147,7 @@ def test_too_long_an_input_is_refused(model):
 
 
 def test_model_that_is_nowhere_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: False)
     with pytest.raises(DataError, match=r"some-group/no-such-model.*check the name"):
         encoder("some-group/no-such-model", cache_dir=str(tmp_path))
     with pytest.raises(DataError, match=r"no-such-folder.*check the name"):
@@ -168,7 +168,7 @@ def test_place_and_revision_reach_the_hub_client(model, monkeypatch):
         return SentenceTransformer(model, device="cpu")
 
     monkeypatch.setattr("likewise.encoders.text.SentenceTransformer", opened)
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: False)
     encoder("group/name", cache_dir="place", revision="v2")
     assert (given["name"], given["cache_folder"], given["revision"]) == ("group/name", "place", "v2")
     assert given["local_files_only"]

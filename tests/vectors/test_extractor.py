@@ -271,7 +271,7 @@ def test_frames_of_16_bits(model: str, tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_names_the_path(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r'model_path = ".*nowhere" does not exist; give the folder'):
         EmbeddingExtractor(model_path=str(tmp_path / "nowhere")).load_model()
-    monkeypatch.setattr("likewise.encoders.hub._hub_answers", lambda: False)
+    monkeypatch.setattr("likewise.encoders.hub.hub_answers", lambda: False)
     with pytest.raises(
         DataError, match=r'"microsoft/resnet-50" is neither a folder here .*; give the folder of a model as model_path'
     ):

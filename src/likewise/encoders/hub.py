@@ -26,7 +26,7 @@ def opened(model: str, open_: Callable[[str, bool], T], *, writer: str) -> T:
     folder = Path(model).expanduser()
     try:
         with without_progress_bars():
-            return open_(str(folder) if folder.exists() else model, not folder.exists() and not _hub_answers())
+            return open_(str(folder) if folder.exists() else model, not folder.exists() and not hub_answers())
     except Exception as error:  # the hub, the file system, JSON, safetensors and transformers each raise their own
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         if folder.exists():
@@ -39,7 +39,7 @@ def opened(model: str, open_: Callable[[str, bool], T], *, writer: str) -> T:
         raise DataError(f"{sentence}; {remedy}.") from error
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether the hub can be reached; asked first, for its client would try again for minutes before it gives up."""
     if huggingface_hub.is_offline_mode():
         return False

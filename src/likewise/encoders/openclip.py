@@ -8,8 +8,7 @@ Shapes: B pictures, H × W pixels in, h × w as the model takes them, D dimensio
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,18 +20,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from likewise.data.intensity import Window
-from likewise.encoders.base import Encoder
-from likewise.encoders.image import PATCH, WINDOW_FILE, Pictures, window_of_all
 from likewise.encoders.image_preprocessing import ImagePreprocessing
 from likewise.encoders.openclip_models import Tower, open_tower
 from likewise.encoders.options import OpenCLIPEncoderOptions
+from likewise.encoders.pictures import PictureEncoder, laid_out, stored_window
 from likewise.errors import DataError
 from likewise.options import Options
-from likewise.types import Int64, Items, Prepared, Role
+from likewise.types import Float32, Prepared, Role
 
 
-class OpenCLIPEncoder(Encoder):
-    """Pictures are `ImageRef`s, encoded bytes, numpy arrays or PIL images; frames of one channel are windowed and repeated."""
+class OpenCLIPEncoder(PictureEncoder):
+    """The tower alone, without the half for texts."""
 
     def __init__(self, options: OpenCLIPEncoderOptions, tower: Tower | None = None, window: Window | None = None) -> None:
         super().__init__()
@@ -40,10 +38,9 @@ class OpenCLIPEncoder(Encoder):
         tower = tower or open_tower(options)
         self.tower = tower.module.eval()
         self._config = tower.config
-        self._frame = Framing.of(tower.config["preprocess"], options.model)
-        self.processing = self._frame.processing(tower.config["preprocess"])
+        self._framing = Framing.of(tower.config["preprocess"], options.model)
+        self.processing = self._framing.processing(tower.config["preprocess"])
         self.window = window
-        self._pictures = Pictures()
         with torch.inference_mode():
             self._dimension = int(self._features(torch.zeros(1, 3, *self.processing.out)).shape[1])
         if options.channels_last:
@@ -56,51 +53,32 @@ class OpenCLIPEncoder(Encoder):
 
     def preprocessing(self) -> Mapping[str, Any]:
         """How the tower is built, what OpenCLIP's configuration does to a picture, and how frames of one channel are windowed."""
-        window = None if self.window is None else [self.window.low, self.window.high]
-        pixels = {**self.options.pixels.model_dump(mode="json"), "range": window}
-        return {"tower": self._config, "processing": self.processing.as_json(), "pixels": pixels, "single_channel": "repeated"}
+        done = {"processing": self.processing.as_json(), "pixels": self._pixel_settings(), "single_channel": "repeated"}
+        return {"tower": self._config, **done}
 
     def key_parts(self, role: Role) -> Mapping[str, Any]:
-        """JPEGs are decoded no larger than needed, and convolutions add up in another order where channels stand together."""
-        return {"decoded_at_least": self.processing.at_least, "channels_last": self.options.channels_last}
+        """As of all pictures; and convolutions add up in another order where channels stand together."""
+        return {**super().key_parts(role), "channels_last": self.options.channels_last}
 
-    def prepare(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Prepared:
-        """[B, 3, h, w] float32."""
-        decoded = (self._pictures.pixels(each, self.options.pixels, self.processing.at_least, self.window) for each in payload)
-        return torch.from_numpy(np.stack([self.processing(self._frame(pixels)) for pixels in decoded]))
-
-    def remarks(self) -> Sequence[str]:
-        """What was cut off by the window, if anything was."""
-        return self._pictures.remarks()
+    def ready(self, picture: Any) -> Float32:
+        """[3, h, w]: framed as OpenCLIP does it, then prepared."""
+        return self.processing(self._framing(self.frame(picture)))
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Unit vectors [B, D] float32."""
-        pixels = prepared.contiguous(memory_format=torch.channels_last) if self.options.channels_last else prepared
+        pixels = laid_out(prepared, channels_last=self.options.channels_last)
         return nn.functional.normalize(self._features(pixels).float(), dim=1)
-
-    def lengths(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Int64:
-        """Patches of 16 × 16 [B]: the same for every picture."""
-        height, width = self.processing.out
-        return np.full(len(payload), max(1, (height * width) // PATCH**2), dtype=np.int64)
-
-    def fit(self, shards: Iterable[Items]) -> Self:
-        """With window = "data", the least and the greatest value of the frames of one channel; else nothing is learnt."""
-        self.window = window_of_all(self.options.pixels, shards)
-        return self
 
     def save(self, folder: Path) -> None:
         """The tower alone, and the fitted window."""
         Tower(self.tower, self._config).save(folder)
-        if self.window is not None:
-            (folder / WINDOW_FILE).write_text(json.dumps([self.window.low, self.window.high]), encoding="utf-8")
+        self._save_window(folder)
 
     @classmethod
     def load(cls, folder: Path, options: Options) -> Self:
         """What `save` wrote; neither `options.model` nor `options.pretrained` is opened."""
         assert isinstance(options, OpenCLIPEncoderOptions)
-        file = folder / WINDOW_FILE
-        window = Window(*json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
-        return cls(options, Tower.load(folder), window)
+        return cls(options, Tower.load(folder), stored_window(folder))
 
     def _features(self, pixels: Tensor) -> Tensor:
         """[B, D], of any length."""

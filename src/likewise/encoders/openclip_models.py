@@ -139,7 +139,7 @@ def _from_hub(repository: str, names: Sequence[str], cache_dir: str | None, what
     """The first of a repository's files that there is, on this machine or on the hub; DataError with `what` and a remedy."""
     reason = "its client is offline" if huggingface_hub.is_offline_mode() else "it does not answer"
     for local in (True, False):
-        if not local and not hub._hub_answers():
+        if not local and not hub.hub_answers():
             break
         for name in names:
             try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -22,20 +22,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from likewise.encoders.base import Encoder
-from likewise.encoders.image import PATCH, Pictures
 from likewise.encoders.image_preprocessing import ImagePreprocessing
 from likewise.encoders.options import OpenVINOEncoderOptions
+from likewise.encoders.pictures import PictureEncoder
 from likewise.errors import DataError, MissingExtra
 from likewise.options import Options
-from likewise.types import Float32, Int64, Prepared, Role
+from likewise.types import Float32, Prepared, Role
 
 BESIDE = {".xml": ".bin"}  # the weights of an OpenVINO IR
 ENDINGS = (".onnx", ".xml", ".tflite")
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 
 
-class OpenVINOEncoder(Encoder):
+class OpenVINOEncoder(PictureEncoder):
     """Runs on the CPU. Nothing of it can be trained: its weights stay in the file, whose digest is part of the space."""
 
     def __init__(self, options: OpenVINOEncoderOptions, file: Path | None = None) -> None:
@@ -56,7 +55,6 @@ class OpenVINOEncoder(Encoder):
             mean=(0.0, 0.0, 0.0) if plain else options.mean,
             std=(1.0, 1.0, 1.0) if plain else options.std,
         )
-        self._pictures = Pictures()
         self._dimension = int(self(torch.zeros(1, 3, *size)).shape[1])
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,23 +71,14 @@ class OpenVINOEncoder(Encoder):
     def preprocessing(self) -> Mapping[str, Any]:
         """The digest of the file, the tensor that is taken, and what is done to pixels."""
         named = {"output": self.options.output, "precision": self.options.precision}
-        pixels = self.options.pixels.model_dump(mode="json")
+        pixels = self._pixels.model_dump(mode="json")
         return {"file": self._digest, **named, "processing": self.processing.as_json(), "pixels": pixels, "pooling": "mean"}
 
     def key_parts(self, role: Role) -> Mapping[str, Any]:
-        """OpenVINO's version, and that JPEGs are decoded no larger than needed."""
+        """As of all pictures, and OpenVINO's version."""
         import openvino
 
-        return {"openvino": openvino.__version__, "decoded_at_least": self.processing.at_least}
-
-    def prepare(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Prepared:
-        """[B, 3, h, w] float32."""
-        frames = [self._pictures.pixels(each, self.options.pixels, self.processing.at_least, None) for each in payload]
-        return torch.from_numpy(np.stack([self.processing(frame) for frame in frames]))
-
-    def remarks(self) -> Sequence[str]:
-        """What was cut off by the window, if anything was."""
-        return self._pictures.remarks()
+        return {**super().key_parts(role), "openvino": openvino.__version__}
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Unit vectors [B, D] float32."""
@@ -98,11 +87,6 @@ class OpenVINOEncoder(Encoder):
             found = np.moveaxis(found, 1 + int(np.argmax(found.shape[1:])), 1).mean(axis=(2, 3))
         vectors = torch.from_numpy(np.ascontiguousarray(found.reshape(len(found), -1), dtype=np.float32))
         return nn.functional.normalize(vectors, dim=1)
-
-    def lengths(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Int64:
-        """Patches of 16 × 16 [B]: the same for every picture."""
-        height, width = self.processing.out
-        return np.full(len(payload), max(1, (height * width) // PATCH**2), dtype=np.int64)
 
     def save(self, folder: Path) -> None:
         """A copy of the file, and of the weights beside it."""

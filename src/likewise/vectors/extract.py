@@ -39,7 +39,7 @@ BATCH_TOKENS_CPU = 4096
 """A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
 BATCH_TOKENS_GPU = 32768
 SAMPLE_ITEMS, COSTLY_ITEMS, SAMPLE_LENGTH = 8, 4, 64
-"""What a way to compute is tried on, items of all lengths, cut, and fewer of those that cannot be: little beside any real work."""
+"""What a way to compute is tried on: items of all lengths, cut; fewer of those that cannot be. Little beside any real work."""
 FEW_ITEMS = 4 * SAMPLE_ITEMS
 """Up to so many, trying another way on a sample would take longer than it could save."""
 MANY_BATCHES = 32

@@ -386,7 +386,7 @@ class EmbeddingExtractor:
         """[3, h, w] of one picture."""
         encoder = self._opened()
         if self.config.enable_preprocessing:
-            return encoder.processing(encoder.frame(image))
+            return encoder.ready(image)
         given, wanted = np.asarray(image), (*encoder.processing.out, 3)
         if given.shape != wanted or given.dtype != np.float32:
             raise DataError(
