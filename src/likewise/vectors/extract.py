@@ -99,6 +99,8 @@ def embed(draft: Draft, options: EmbedOptions, model: Artifact, corpus: Corpus) 
         with draft.write("vectors.npy") as path:
             _write_vectors(path, work, draft)
         draft.write_json("space.json", work.space())
+        if work.total:
+            draft.say(f"{work.total:,} vectors {work.described()}.")
         for sentence in encoder.remarks():
             draft.say(sentence)
 
@@ -254,6 +256,11 @@ class Extraction:
                 f'Item "{name}": its vector in {self.settled.way} is not finite{others}; '
                 'set [embed] precision = "float32", or look at the item and at the weights of the encoder.'
             )
+
+    def described(self) -> str:
+        """In which way vectors are computed, for people."""
+        told = f"in {self.settled.way} on {self.encoder.device}"
+        return told if self.settled.cosine is None else f"{told}, least cosine to float32 on a sample {self.settled.cosine:.5f}"
 
     def space(self) -> dict[str, Any]:
         """What is said about the vectors beside them."""
