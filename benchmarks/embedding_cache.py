@@ -28,7 +28,7 @@ from transformers import ResNetConfig, ResNetModel, ViTImageProcessorPil
 
 import harness
 from likewise.data.image_refs import ImageRef, image_digest
-from likewise.encoders import image
+from likewise.encoders import pictures as decoding_module
 from likewise.encoders.hub import without_progress_bars
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions
@@ -161,7 +161,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.decoded = self.computed = 0
-        decode, forward = image.decode, Embed.forward
+        decode, forward = decoding_module.decode, Embed.forward
 
         def decoding(*arguments: Any, **named: Any) -> Any:
             self.decoded += 1
@@ -171,7 +171,7 @@ class Counted:
             self.computed += 1
             return forward(*arguments, **named)
 
-        image.decode, Embed.forward = decoding, computing  # type: ignore[assignment,method-assign]
+        decoding_module.decode, Embed.forward = decoding, computing  # type: ignore[assignment,method-assign]
 
 
 def tiny_encoder(place: Path) -> ImageEncoder:
