@@ -142,14 +142,15 @@ def score_distributions(panels: Mapping[str, Scores]) -> Figure:
 
 
 def recall_curves(curves: Mapping[str, Numbers]) -> Figure:
-    """Recall among the first k results, k from 1, of each system by name (start, trained, bm25, static)."""
+    """Recall among the first k results, k from 1, of each system by name (start, trained, bm25, static, pixels)."""
     with styled(5.4, 3.6) as figure:
         axes = figure.subplots()
         depth = max(len(curve) for curve in curves.values())
         for name, curve in curves.items():
             kept = name in ("start", "trained")
             style = "-" if kept else (0, (4, 2))
-            line: Any = {"color": COLORS[name], "linestyle": style, "linewidth": 2.2 if kept else 1.6, "label": NAMES[name]}
+            color = COLORS.get(name, COLORS["static"])  # of pictures there is no other cheap baseline than pixels
+            line: Any = {"color": color, "linestyle": style, "linewidth": 2.2 if kept else 1.6, "label": NAMES[name]}
             axes.plot(np.arange(1, len(curve) + 1), curve, **line)
         axes.set_xscale("log")
         axes.set_xlim(1, max(depth, 2))

@@ -33,7 +33,7 @@ COLORS = {
 }
 INK = "#16191f"
 GRID = "#16191e"
-NAMES = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static"}
+NAMES = {"start": "start", "trained": "trained", "bm25": "BM25", "static": "static", "pixels": "pixels"}
 
 STYLE: Any = {  # matplotlib types each key by itself
     "figure.facecolor": "none",

@@ -181,7 +181,7 @@ def _at(thing: Any, path: Sequence[str]) -> float | None:
 def _system_names(finished: Finished) -> dict[str, str]:
     """How columns of the evaluation's tables are called on the page: "after" is the trained model, or the start that was kept."""
     chosen = finished["evaluate"].json("systems.json")["chosen"]
-    named = {"before": "start", "bm25": "bm25", "static": "static"}
+    named = {"before": "start", "bm25": "bm25", "static": "static", "pixels": "pixels"}
     return named if chosen == "start" else {**named, "after": "trained"}
 
 
