@@ -12,7 +12,7 @@ from likewise.testing.encoders import FakeEncoder, tiny_text_model
 from likewise.vectors import backends, precision
 from likewise.vectors.backends import EXACT, InOpenVINO, NotConvertible, Way, settle, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache
-from likewise.vectors.extract import extract
+from likewise.vectors.extract import Extraction, extract
 from likewise.vectors.options import EmbedOptions
 from small_images import picture, save_model
 
@@ -174,6 +174,21 @@ def test_extraction_by_openvino_has_its_own_key_and_says_so(text, tmp_path):
     assert text.key("query", "float32", "openvino 1") != text.key("query", "float32", "openvino 2") != text.key("query")
     with EmbeddingCache(tmp_path / "cache") as cache:
         assert cache.get_stats().entries == 2 * len(TEXTS) + 1, "of each backend, and the note"
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_bits_do_not_depend_on_which_batches_came_before(text, name):
+    options = EmbedOptions(backend="openvino", precision=name, batch_tokens=40, device="cpu")
+    given = [f"{sentence} {number}" for number in range(6) for sentence in TEXTS]
+
+    def computed(turned):
+        work = Extraction(text, lambda rows: [given[row] for row in rows], np.ones(len(given), np.int8), options, say=print)
+        found = np.zeros((len(given), text.dimension), np.float32)
+        for batch, vectors in work.compute(work.batches[::-1] if turned else work.batches):
+            found[batch.positions] = vectors
+        return found
+
+    np.testing.assert_array_equal(computed(turned=False), computed(turned=True))
 
 
 @pytest.mark.slow
