@@ -34,13 +34,12 @@ class ConvolutionalEncoder(PictureEncoder):
     """
 
     def __init__(self, options: ConvolutionalEncoderOptions, window: Window | None = None) -> None:
-        super().__init__()
+        super().__init__(options.pixels, window)
         self.options: ConvolutionalEncoderOptions = options
         half = (0.5, 0.5, 0.5)
         size = (options.size, options.size)
         bilinear = int(Image.Resampling.BILINEAR)
         self.processing = ImagePreprocessing(None, size, None, bilinear, scale=1 / 255, mean=half, std=half)
-        self.window = window
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             blocks = [layer for before, after in pairwise((3, *options.widths)) for layer in _block(before, after)]

@@ -29,13 +29,12 @@ class ImageEncoder(PictureEncoder):
     """A vision model, or the vision half of one for pictures and texts; weights are float32 whatever they were stored as."""
 
     def __init__(self, options: ImageEncoderOptions, model: PreTrainedModel | None = None, window: Window | None = None) -> None:
-        super().__init__()
+        super().__init__(options.pixels, window)
         self.options: ImageEncoderOptions = options
         source = options.model
         self.model = model if model is not None else _open_model(source, options)
         self._processor = _open_processor(source, options)
         self.processing = ImagePreprocessing.of(self._processor, source)
-        self.window = window
         self._projects = options.pooling == "auto" and hasattr(self.model, "get_image_features")
         with torch.inference_mode():
             self._dimension = int(self._pooled(torch.zeros(1, 3, *self.processing.out)).shape[1])

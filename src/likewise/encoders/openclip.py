@@ -33,14 +33,13 @@ class OpenCLIPEncoder(PictureEncoder):
     """The tower alone, without the half for texts."""
 
     def __init__(self, options: OpenCLIPEncoderOptions, tower: Tower | None = None, window: Window | None = None) -> None:
-        super().__init__()
+        super().__init__(options.pixels, window)
         self.options: OpenCLIPEncoderOptions = options
         tower = tower or open_tower(options)
         self.tower = tower.module.eval()
         self._config = tower.config
         self._framing = Framing.of(tower.config["preprocess"], options.model)
         self.processing = self._framing.processing(tower.config["preprocess"])
-        self.window = window
         with torch.inference_mode():
             self._dimension = int(self._features(torch.zeros(1, 3, *self.processing.out)).shape[1])
         if options.channels_last:

@@ -38,7 +38,7 @@ class OpenVINOEncoder(PictureEncoder):
     """Runs on the CPU. Nothing of it can be trained: its weights stay in the file, whose digest is part of the space."""
 
     def __init__(self, options: OpenVINOEncoderOptions, file: Path | None = None) -> None:
-        super().__init__()
+        super().__init__(options.pixels)
         self.options: OpenVINOEncoderOptions = options
         self.file = file or Path(options.model).expanduser()
         self._model = _tapped(self.file, options)

@@ -33,14 +33,15 @@ class PictureEncoder(Encoder):
     """Pictures are `ImageRef`s, encoded bytes, numpy arrays or PIL images.
 
     Frames of one channel are windowed to [0, 1] as the options say, kept in float32, and repeated for the model's three channels.
-    A subclass sets `options` (with `pixels`), `processing` and `window`.
+    A subclass sets `options` and `processing`.
     """
 
     processing: ImagePreprocessing
-    window: Window | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: PixelOptions, window: Window | None = None) -> None:
         super().__init__()
+        self.window = window
+        self._pixels = pixels
         self._pictures = Pictures()
 
     def prepare(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Prepared:
@@ -75,11 +76,6 @@ class PictureEncoder(Encoder):
         """With window = "data", the least and the greatest value of the frames of one channel; else nothing is learnt."""
         self.window = window_of_all(self._pixels, shards)
         return self
-
-    @property
-    def _pixels(self) -> PixelOptions:
-        pixels: PixelOptions = getattr(self.options, "pixels")  # noqa: B009  # every encoder of pictures has it
-        return pixels
 
     def _pixel_settings(self) -> Mapping[str, Any]:
         """How frames of one channel are windowed, for the space."""

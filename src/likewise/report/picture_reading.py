@@ -132,8 +132,8 @@ def _warnings(corpus: Corpus) -> Iterator[str]:
     """What reading in has noticed."""
     table = corpus.metadata(np.arange(len(corpus)))
     told = {
-        "swapped": "{} of 16 bits seem to have swapped bytes: their pixels would be far more alike the other way round",
-        "radiometric": "{} hold measured temperatures beside the picture; the picture that they show was taken",
+        "swapped": "{} of 16 bits may have swapped bytes: neighbouring pixels would be far more alike the other way round",
+        "radiometric": "Measured temperatures beside the picture are in {}; what was taken is the picture shown",
     }
     for column, sentence in told.items():
         if column not in table.column_names:
