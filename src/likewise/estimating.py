@@ -6,6 +6,7 @@ Estimates are ranges. They are for the machine that measured, with nothing else 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from likewise.training.options import TrainOptions
 SLOWER, FASTER = 1.6, 0.7  # a sample of a few items is that far from the whole, for better or worse
 BASE_MEMORY = (0.6e9, 1.2e9)  # Python with torch, transformers and pyarrow imported, and their buffers
 SEARCH_SPEED = (2e10, 1.5e11)  # multiplications and additions per second of an exhaustive search, two cores to a server
-BATCH_TOKENS = 4096  # of a planned batch on a CPU
+BATCH_TOKENS = 2048  # of a planned batch on a CPU, of which each processor has one
 CHECKPOINTS = 2  # kept at once while training runs: the best and the last
 OPTIMIZER_COPIES = 4  # weights, gradients and the two moments of AdamW
 
@@ -102,7 +103,7 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
     model = 4.0 * speed.parameters
     vectors = 4.0 * work.items * speed.dimension
     embedding = _around(_embedding_seconds(work, speed))
-    inference = _memory(2 * model + BATCH_TOKENS * _widest(speed))
+    inference = _memory(2 * model + (os.cpu_count() or 1) * BATCH_TOKENS * _widest(speed))
     yield Estimate("fit", _around(speed.fitting * work.items + model / 5e8), _memory(2 * model), Range(model, model))
     yield Estimate("embed", embedding, inference, Range(vectors, vectors))
     if recipe.hard is not None:

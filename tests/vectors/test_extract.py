@@ -1,6 +1,5 @@
 import json
 import pickle
-import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,19 +97,6 @@ def test_encoder_is_given_back_as_it_was():
     encoder = FakeEncoder().train()
     extract(encoder, texts(3), "document", SMALL)
     assert encoder.training
-
-
-def test_next_batch_is_prepared_in_a_thread():
-    threads = set()
-
-    class Noting(FakeEncoder):
-        def prepare(self, *given):
-            threads.add(threading.current_thread().name)
-            return super().prepare(*given)
-
-    extract(Noting(), texts(30), "document", SMALL)
-    assert threads
-    assert all("likewise-prepare" in name for name in threads)
 
 
 def test_progress_ends_with_everything_done():

@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -51,6 +52,25 @@ def test_lower_precision_is_near_float32_and_leaves_the_weights(encoder, name):
     assert torch.allclose(lower.norm(dim=1), torch.ones(len(TEXTS)), atol=1e-5)
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
     assert all(parameter.dtype == torch.float32 for parameter in encoder.parameters())
+
+
+def test_threads_compute_in_lower_precision_side_by_side(encoder):
+    prepared = [encoder.prepare([text]) for text in TEXTS]
+    lower = InPrecision(encoder, "bfloat16")
+    alone = [lower(each) for each in prepared]
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(lambda _: [lower(each) for each in prepared], range(20)):
+            assert all(torch.equal(a, b) for a, b in zip(found, alone, strict=True))
+
+
+def test_what_is_not_multiplied_is_shared_and_what_occurs_twice_is_converted_once():
+    inner = nn.Linear(3, 3)
+    module = nn.Sequential(nn.LayerNorm(3), inner, nn.Sequential(inner))
+    twin = precision._converted(module, torch.bfloat16)
+    assert twin[0].weight is module[0].weight
+    assert twin[1] is twin[2][0]
+    assert twin[1].weight.dtype == torch.bfloat16
+    assert module[1].weight.dtype == torch.float32
 
 
 def test_least_cosine_is_of_the_worst_row():

@@ -47,7 +47,10 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, prepared: Prepared) -> Tensor:
-        """Vectors [B, D] of what `prepare` returned, moved to the encoder's device by `to_device`."""
+        """Vectors [B, D] of what `prepare` returned, moved to the encoder's device by `to_device`.
+
+        For inference on a CPU it is called from several threads at once.
+        """
 
     @abstractmethod
     def lengths(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Int64:

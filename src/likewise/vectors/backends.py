@@ -8,6 +8,7 @@ Shapes: B items, D dimensions.
 from __future__ import annotations
 
 import importlib.util
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,22 +79,27 @@ class NotConvertible(Exception):
 class InOpenVINO:
     """An encoder traced once, converted and compiled by OpenVINO, on the CPU, with as many threads as torch has.
 
-    The example must have been prepared by the encoder: tensors, or a dict that has some. Later batches have the same names and
-    numbers of axes; of pictures [B, C, h, w] the last three axes are fixed, everything else may have any length.
-    `NotConvertible` where the encoder does what cannot be traced.
+    `lanes` batches are computed at once, each in its share of the threads, if so many threads call it. The example must have been
+    prepared by the encoder: tensors, or a dict that has some. Later batches have the same names and numbers of axes; of pictures
+    [B, C, h, w] the last three axes are fixed, everything else may have any length. `NotConvertible` where the encoder does what
+    cannot be traced.
     """
 
-    def __init__(self, encoder: Encoder, precision: Precision, example: Prepared) -> None:
+    def __init__(self, encoder: Encoder, precision: Precision, example: Prepared, lanes: int = 1) -> None:
         self.encoder = encoder
-        self._request = _compile(encoder, precision, example).create_infer_request()
+        self._model = _compile(encoder, precision, example, lanes)
+        self._of_thread = threading.local()
 
     def __call__(self, prepared: Prepared) -> Tensor:
         """Vectors [B, D] float32 of what the encoder prepared."""
-        self._request.infer([tensor.contiguous().numpy() for tensor in _tensors(prepared).values()])
-        return torch.from_numpy(self._request.get_output_tensor().data.copy()).float()
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._model.create_infer_request()
+        request = self._of_thread.request
+        request.infer([tensor.contiguous().numpy() for tensor in _tensors(prepared).values()])
+        return torch.from_numpy(request.get_output_tensor().data.copy()).float()
 
 
-def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say) -> tuple[Computing, Settled]:
+def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, lanes: int = 1) -> tuple[Computing, Settled]:
     """What computes the encoder's vectors: the first of the ways whose vectors of a sample agree with float32.
 
     The last way is used even where it does not agree, the recipe having left no other, and `say` is told. RecipeError where
@@ -107,7 +113,7 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say) 
             break
         exact = plain(prepared) if exact is None else exact
         try:
-            computing = computing_by(encoder, way, lambda: prepared)
+            computing = computing_by(encoder, way, lambda: prepared, lanes)
             cosine = least_cosine(exact, computing(prepared))
         except NotConvertible as error:
             if following is None or following.backend == "openvino":
@@ -125,7 +131,13 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say) 
 
 
 def settle_once(
-    encoder: Encoder, sample: Callable[[], Prepared], ways: Sequence[Way], say: Say, cache: EmbeddingCache | None, items: bytes
+    encoder: Encoder,
+    sample: Callable[[], Prepared],
+    ways: Sequence[Way],
+    say: Say,
+    cache: EmbeddingCache | None,
+    items: bytes,
+    lanes: int = 1,
 ) -> tuple[Computing | None, Settled]:
     """As `settle`, on a sample of items that a digest names; what was settled before with the same ones the cache tells.
 
@@ -134,22 +146,25 @@ def settle_once(
     if ways[0] == EXACT:
         return None, Settled(EXACT, None)
     if cache is None:
-        return settle(encoder, sample(), ways, say)
+        return settle(encoder, sample(), ways, say, lanes)
     note = cache_key(items, f"way {encoder.space} {[(way.version, way.precision) for way in ways]}")
     known = cache.get_many([note], NOTE)[0]
     if known is not None:
         way, compared, cosine = known.tolist()
         return None, Settled(ways[int(way)] if way >= 0 else EXACT, cosine if compared else None)
-    computing, settled = settle(encoder, sample(), ways, say)
+    computing, settled = settle(encoder, sample(), ways, say, lanes)
     place = ways.index(settled.way) if settled.way in ways else -1
     cache.put_many([note], np.array([[place, settled.cosine is not None, settled.cosine or 0.0]], dtype=np.float32))
     return computing, settled
 
 
-def computing_by(encoder: Encoder, way: Way, example: Callable[[], Prepared]) -> Computing:
-    """An encoder that computes in a way; OpenVINO needs a batch as an example. NotConvertible where that cannot be."""
+def computing_by(encoder: Encoder, way: Way, example: Callable[[], Prepared], lanes: int = 1) -> Computing:
+    """An encoder that computes in a way; OpenVINO needs a batch as an example. NotConvertible where that cannot be.
+
+    `lanes` threads may use it at once.
+    """
     if way.backend == "openvino":
-        return InOpenVINO(encoder, way.precision, example())
+        return InOpenVINO(encoder, way.precision, example(), lanes)
     return InPrecision(encoder, way.precision, compiled=way.backend == "compiled")
 
 
@@ -201,15 +216,15 @@ def _tensors(prepared: Prepared) -> dict[str, Tensor]:
     return found
 
 
-_compiled: WeakKeyDictionary[Encoder, tuple[tuple[str, str, int], Any]] = WeakKeyDictionary()
-"""The last model compiled of an encoder, by its space, precision and threads: as long as its weights stay, so does that."""
+_compiled: WeakKeyDictionary[Encoder, tuple[tuple[str, str, int, int], Any]] = WeakKeyDictionary()
+"""The last model compiled of an encoder, by its space, precision, threads and lanes; it stays as long as these do."""
 
 
-def _compile(encoder: Encoder, precision: Precision, example: Prepared) -> Any:
+def _compile(encoder: Encoder, precision: Precision, example: Prepared, lanes: int) -> Any:
     """The encoder as OpenVINO runs it."""
     import openvino
 
-    version = (encoder.space, OPENVINO_PRECISIONS[precision], torch.get_num_threads())
+    version = (encoder.space, OPENVINO_PRECISIONS[precision], torch.get_num_threads(), lanes)
     known = _compiled.get(encoder)
     if known is not None and known[0] == version:
         return known[1]
@@ -220,8 +235,8 @@ def _compile(encoder: Encoder, precision: Precision, example: Prepared) -> Any:
             model = openvino.convert_model(_Traceable(encoder, example).eval(), example_input=tuple(tensors))
         shapes = [[-1, *tensor.shape[1:]] if tensor.ndim == PICTURES else [-1] * tensor.ndim for tensor in tensors]
         model.reshape(dict(zip(model.inputs, map(openvino.PartialShape, shapes), strict=True)))
-        hints = {"INFERENCE_PRECISION_HINT": version[1], "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": version[2]}
-        hints["ENABLE_CPU_PINNING"] = False  # threads that prepare the next batches need room, too
+        hints = {"INFERENCE_PRECISION_HINT": version[1], "NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": version[2]}
+        hints["ENABLE_CPU_PINNING"] = False  # threads that prepare batches need room, too
         compiled = openvino.Core().compile_model(model, "CPU", hints)
     except Exception as error:  # of torch's tracing, OpenVINO's conversion and its plugin: each has its own classes
         raise NotConvertible(str(error).strip().splitlines()[0].rstrip(".")) from error

@@ -16,14 +16,16 @@ from likewise.vectors.backends import Computing
 
 
 class Embed:
-    """Payloads of one role → vectors [B, D] float32.
-
-    `halved` counts the batches that memory did not suffice for, and that were computed in halves.
-    """
+    """Payloads of one role → vectors [B, D] float32, in as many threads at once as what computes allows."""
 
     def __init__(self, computing: Computing) -> None:
         self._computing = computing
-        self.halved = 0
+        self._too_large: list[int] = []  # sizes; adding to a list is one step, whatever other threads do
+
+    @property
+    def halved(self) -> int:
+        """The number of batches that memory did not suffice for, and that were computed in halves."""
+        return len(self._too_large)
 
     def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None) -> Float32:
         """Vectors in the order given; `prepared` is what the encoder prepared of them, if that was done ahead."""
@@ -41,7 +43,7 @@ class Embed:
         # Outside the except block: the error's traceback holds the tensors that filled the memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self.halved += 1
+        self._too_large.append(len(payload))
         middle = (len(payload) + 1) // 2
         return np.concatenate([self(payload[:middle], role), self(payload[middle:], role)])
 

@@ -1,4 +1,4 @@
-"""Items → vectors: planned batches, prepared in a thread ahead of the model, cached, resumed by parts, in the order given.
+"""Items → vectors: planned batches, worked on in threads, cached, resumed by parts, in the order given.
 
 Shapes: N items, B items of a batch, D dimensions.
 """
@@ -6,10 +6,8 @@ Shapes: N items, B items of a batch, D dimensions.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import cached_property
 from itertools import islice
@@ -30,20 +28,23 @@ from likewise.types import ROLES, Float32, Int64, Progress, Role
 from likewise.vectors.backends import EXACT, Computing, Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key
 from likewise.vectors.compute import Embed
+from likewise.vectors.lanes import Lanes
 from likewise.vectors.options import EmbedOptions
 from likewise.vectors.plan import PlannedBatch, parts, plan_batches, sample
 from likewise.vectors.precision import device_for
 from likewise.vectors.survey import Fetch, survey
 
-BATCH_TOKENS_CPU = 4096
-"""A batch's widest activations then fit in a CPU's cache: at 16384 tokens the linear layers ran at a third of the speed."""
+BATCH_TOKENS_CPU = 2048
+"""A batch's widest activations then fit in a processor's cache: at 16384 tokens linear layers ran at a third of the speed."""
 BATCH_TOKENS_GPU = 32768
 SAMPLE_ITEMS, COSTLY_ITEMS, SAMPLE_LENGTH = 8, 4, 64
 """What a way to compute is tried on: items of all lengths, cut; fewer of those that cannot be. Little beside any real work."""
 FEW_ITEMS = 4 * SAMPLE_ITEMS
 """Up to so many, trying another way on a sample would take longer than it could save."""
-MANY_BATCHES = 32
+MANY_BATCHES = 64
 """From so many on, a faster backend makes up for the seconds that it takes to convert a model."""
+AHEAD = 2
+"""Batches planned for each thread: one that it works on, and one to go on with while the first is still waited for."""
 
 Say = Callable[[str], None]
 NameOf = Callable[[int], str]
@@ -166,7 +167,7 @@ class Extraction:
         few = free and self.total <= FEW_ITEMS
         self._ways = [EXACT] if few else ways_for(encoder, options.precision, options.backend, much=many)
         self._computing: Computing | None = None
-        self._workers = options.workers or os.cpu_count() or 1
+        self._lanes = Lanes.of(encoder.device, self._ways[0], len(self.batches), options.workers)
         self.halved = 0
 
     @cached_property
@@ -175,7 +176,8 @@ class Extraction:
         if not self.batches:
             return Settled(EXACT, None)
         items = hashlib.sha256(b"".join(self.survey.digests)).digest()
-        self._computing, found = settle_once(self.encoder, self._sample, self._ways, self._say, self._cache, items)
+        lanes = self._lanes.threads
+        self._computing, found = settle_once(self.encoder, self._sample, self._ways, self._say, self._cache, items, lanes)
         return found
 
     @cached_property
@@ -187,7 +189,7 @@ class Extraction:
     @cached_property
     def _embed(self) -> Embed:
         way = self.settled.way
-        return Embed(self._computing or computing_by(self.encoder, way, self._sample))
+        return Embed(self._computing or computing_by(self.encoder, way, self._sample, self._lanes.threads))
 
     def _sample(self) -> Any:
         longest = self._fetch(self.batches[0].positions[:1])
@@ -215,20 +217,22 @@ class Extraction:
             yield batch, vectors if vectors is not None else next(computed)
 
     def _computed(self, batches: Sequence[PlannedBatch]) -> Iterator[Float32]:
-        """Vectors of each batch; threads fetch and prepare the next ones while the model works on this one."""
+        """Vectors of each batch; threads fetch, prepare and compute whole batches, each on its own."""
+        embed, turn = self._embed, self._lanes.turn()
 
-        def prepare(batch: PlannedBatch) -> tuple[Sequence[Any], Any]:
+        def work(batch: PlannedBatch) -> Float32:
             payload = self._fetch(batch.positions)
-            return payload, self.encoder.prepare(payload, batch.role)
+            prepared = self.encoder.prepare(payload, batch.role)
+            with turn:
+                return embed(payload, batch.role, prepared)
 
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="likewise-prepare") as threads:
+        with self._lanes.pool() as threads:
             upcoming = iter(batches)
-            ahead = deque(threads.submit(prepare, batch) for batch in islice(upcoming, self._workers))
+            ahead = deque(threads.submit(work, batch) for batch in islice(upcoming, AHEAD * self._lanes.threads))
             for batch in batches:
-                payload, prepared = ahead.popleft().result()
-                ahead.extend(threads.submit(prepare, following) for following in islice(upcoming, 1))
-                vectors = self._embed(payload, batch.role, prepared)
-                before, self.halved = self.halved, self._embed.halved
+                vectors = ahead.popleft().result()
+                ahead.extend(threads.submit(work, following) for following in islice(upcoming, 1))
+                before, self.halved = self.halved, embed.halved
                 if self.halved > before == 0:
                     self._say(f"A batch of {len(batch)} items did not fit in memory; such batches are computed in halves.")
                 self._check(batch, vectors)

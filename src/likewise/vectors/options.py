@@ -17,7 +17,7 @@ class EmbedOptions(Options):
     """How items become vectors."""
 
     batch_tokens: int | None = Field(None, ge=1)
-    """A planned batch holds at most this many tokens, padding included; None takes 4096 on a CPU, whose cache then holds a batch,
+    """A planned batch holds at most this many tokens, padding included; None takes 2048 on a CPU, whose cache then holds a batch,
     and 32768 on a GPU."""
     batch_items: int = Field(256, ge=1)
     """A planned batch holds at most this many items."""
@@ -30,7 +30,8 @@ class EmbedOptions(Options):
     device: Device = "auto"
     """"auto" takes the GPU where there is one."""
     workers: int | None = Field(None, ge=1)
-    """Threads that read and prepare batches ahead of the model, and so many batches wait; None takes one per processor."""
+    """Threads that work on batches, each on its own: on a CPU they read, prepare and compute them, sharing torch's threads; on a
+    GPU, or compiled, they prepare ahead and take turns to compute. None takes one per processor."""
     cache_dir: str | None = None
     """A folder that keeps every vector ever computed, shared by runs; None keeps none."""
     cache_bytes: int = Field(10_000_000_000, ge=1_000_000)

@@ -60,20 +60,17 @@ class InPrecision:
 
     In 16 bits the weights of linear layers and convolutions are converted once (autocast converts them at every call) and
     autocast runs the products and attention in them; normalisation, residual sums and pooling stay in float32, where rounding
-    would hurt. `compiled` lets torch.compile write the code of it, for batches of any size.
+    would hurt. `compiled` lets torch.compile write the code of it, for batches of any size. Safe to call from several threads
+    at once, if the encoder's `forward` is, and if it is not compiled.
     """
 
     def __init__(self, encoder: Encoder, precision: Precision, *, compiled: bool = False) -> None:
         assert precision != "auto", "ask precision_for first"
         self.encoder = encoder
         self.precision = precision
+        lower = precision in DTYPES and multiplies(encoder)
+        self._vectors: nn.Module = _converted(encoder, DTYPES[precision]) if lower else encoder
         self._compiled: Callable[[Prepared], Tensor] | None = torch.compile(self._vectors, dynamic=True) if compiled else None
-        self._weights: dict[str, Tensor] = {}
-        if precision in DTYPES:
-            for name, module in encoder.named_modules():
-                if isinstance(module, MULTIPLYING):
-                    for part, weight in module.named_parameters(recurse=False):
-                        self._weights[f"{name}.{part}"] = weight.detach().to(DTYPES[precision])
 
     @torch.inference_mode()
     def __call__(self, prepared: Prepared) -> Tensor:
@@ -92,14 +89,6 @@ class InPrecision:
                 f'[embed] backend = "compiled" does not work here ({reason}); install a C++ compiler, or use "torch".'
             ) from error
 
-    def _vectors(self, prepared: Prepared) -> Tensor:
-        vectors: Tensor
-        if self._weights:
-            vectors = torch.func.functional_call(self.encoder, self._weights, (prepared,))
-        else:
-            vectors = self.encoder(prepared)
-        return vectors
-
     @contextmanager
     def _lower(self) -> Iterator[None]:
         device = self.encoder.device.type
@@ -109,6 +98,23 @@ class InPrecision:
             if self.precision == "bfloat16" and device == "cpu" and self._compiled is None:  # a compiler fuses its own
                 contexts.enter_context(ProductAttention())
             yield
+
+
+def _converted(module: nn.Module, dtype: torch.dtype, known: dict[nn.Module, nn.Module] | None = None) -> nn.Module:
+    """A module that shares all with the given one but the weights of products, which are in `dtype`.
+
+    Putting other weights into the module itself for the time of a call, as `functional_call` does, would mix up threads.
+    """
+    known = {} if known is None else known
+    if module not in known:
+        known[module] = twin = module.__new__(type(module))
+        twin.__dict__ = {name: value.copy() if isinstance(value, dict) else value for name, value in module.__dict__.items()}
+        for name, child in module.named_children():
+            twin._modules[name] = _converted(child, dtype, known)
+        if isinstance(module, MULTIPLYING):
+            for name, weight in module.named_parameters(recurse=False):
+                twin._parameters[name] = nn.Parameter(weight.detach().to(dtype), requires_grad=False)
+    return known[module]
 
 
 def least_cosine(a: Tensor, b: Tensor) -> float:
