@@ -89,6 +89,13 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a source has to say of a shard, in a sentence."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A row or item that could not be read: where, why, and what the user can do."""
 
@@ -248,7 +255,7 @@ class Source(Protocol):
         """The names of the shards, in order, each a safe file name."""
         ...
 
-    def read(self, shard: str) -> Iterator[Items | Links | Pairs[Int64] | Reject | Tally]:
+    def read(self, shard: str) -> Iterator[Items | Links | Pairs[Int64] | Reject | Remark | Tally]:
         """The shard's items in slices, the evidence that comes with them, what could not be read, and counts of rows.
 
         Evidence is `Links` by id where it may join items of several shards, `Pairs` by position among the shard's items where
@@ -263,6 +270,16 @@ class FileSource(Source, Protocol):
 
     def files(self, shard: str) -> Sequence[Path]:
         """Every file that decides what the shard holds, among those that the options name (`Options.paths`)."""
+        ...
+
+
+@runtime_checkable
+class ParallelSource(Source, Protocol):
+    """A source whose shards may be read at the same time, by threads."""
+
+    @property
+    def readers(self) -> int:
+        """How many shards to read at a time, at most as many as there are."""
         ...
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from likewise.data.archive_pairs import Pair, paired
 from likewise.data.image_refs import PICTURES
-from likewise.data.images import Wanted, read_images
+from likewise.data.images import Wanted, read_images, readers
 from likewise.data.options import ImageArchiveOptions
 from likewise.data.pairs import safe_name
 from likewise.data.street_view import parse
 from likewise.data.tar_members import Member, Members, members
 from likewise.errors import DataError
-from likewise.types import Items, Reject
+from likewise.types import Items, Reject, Remark
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -27,7 +27,6 @@ class ImageArchiveSource:
 
     def __init__(self, options: ImageArchiveOptions, seed: int = 0) -> None:
         self._options = options
-        self._remarks: list[str] = []
 
     def shards(self) -> Sequence[str]:
         """The archives, by name."""
@@ -37,17 +36,18 @@ class ImageArchiveSource:
         """The archive."""
         return [self._archives[shard]]
 
-    def remarks(self) -> Sequence[str]:
-        """What was passed over in the archives read since the last call."""
-        told, self._remarks = self._remarks, []
-        return told
+    @property
+    def readers(self) -> int:
+        """Archives read at the same time."""
+        return readers(len(self._archives))
 
-    def read(self, shard: str) -> Iterator[Items | Reject]:
-        """The pictures of an archive. With annotations the id is dataset and patch, the group dataset and target."""
+    def read(self, shard: str) -> Iterator[Items | Reject | Remark]:
+        """The pictures of an archive, and what was passed over. With annotations the id is dataset and patch, the group dataset
+        and target."""
         path = self._archives[shard]
         with closing(members(path)) as stream:
             yield from read_images(shard, self._wanted(path, stream), self._options.frame)
-            self._remarks += stream.sentences()
+            yield from map(Remark, stream.sentences())
 
     def _wanted(self, path: Path, stream: Members) -> Iterator[Wanted | Reject]:
         if self._options.annotations == "street_view":

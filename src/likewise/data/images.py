@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,8 @@ from likewise.errors import DataError
 from likewise.types import Items, Reject
 
 LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
-SLICE = 256  # images read in before they are handed on
+SLICE, SLICE_BYTES = 256, 64 << 20  # images, or bytes of them in memory, read in before they are handed on
+READERS = 8  # shards of images read at the same time, at most: each holds a slice
 ROOT = "images"  # the shard of what lies in the folder itself
 
 
@@ -55,6 +56,11 @@ class ImageFolderSource:
     def shards(self) -> Sequence[str]:
         """The folders that hold pictures, by name."""
         return list(self._folders)
+
+    @property
+    def readers(self) -> int:
+        """Folders read at the same time."""
+        return readers(len(self._folders))
 
     def files(self, shard: str) -> Sequence[Path]:
         """The pictures of a folder."""
@@ -141,20 +147,40 @@ def read_images(shard: str, wanted: Iterator[Wanted | Reject], frame: int = 0) -
 
     Of a picture of several pages the one of the number `frame` is looked at.
     """
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="likewise-images") as threads:
-        while batch := list(islice(wanted, SLICE)):
-            found: list[tuple[Wanted, ImageRef, dict[str, Any]]] = []
-            for each, read in zip(batch, threads.map(lambda one: _looked_at(one, frame), batch), strict=True):
-                if isinstance(each, Reject):
-                    yield each
-                elif isinstance(read, Reject):
-                    yield read
-                else:
-                    found.append((each, *read))
-            if found:
-                names = [*found[0][0].columns, *found[0][2]]
-                columns = {name: [{**each.columns, **facts}[name] for each, _, facts in found] for name in names}
-                yield Items(shard, [each.id for each, *_ in found], [ref for _, ref, _ in found], columns)
+    while batch := list(_slice(wanted)):
+        found: list[tuple[Wanted, ImageRef, dict[str, Any]]] = []
+        for each, read in zip(batch, _threads().map(lambda one: _looked_at(one, frame), batch), strict=True):
+            if isinstance(each, Reject):
+                yield each
+            elif isinstance(read, Reject):
+                yield read
+            else:
+                found.append((each, *read))
+        if found:
+            names = [*found[0][0].columns, *found[0][2]]
+            columns = {name: [{**each.columns, **facts}[name] for each, _, facts in found] for name in names}
+            yield Items(shard, [each.id for each, *_ in found], [ref for _, ref, _ in found], columns)
+
+
+def readers(shards: int) -> int:
+    """How many of so many shards of images to read at the same time."""
+    return min(shards, READERS, os.cpu_count() or 1)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """One per processor, for all shards that are read at the same time."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="likewise-images")
+
+
+def _slice(wanted: Iterator[Wanted | Reject]) -> Iterator[Wanted | Reject]:
+    """The next images, no more than a slice holds."""
+    held = 0
+    for each in islice(wanted, SLICE):
+        yield each
+        held += len(each.source) if isinstance(each, Wanted) and isinstance(each.source, bytes) else 0
+        if held >= SLICE_BYTES:
+            return
 
 
 def _looked_at(wanted: Wanted | Reject, frame: int) -> tuple[ImageRef, dict[str, Any]] | Reject:

@@ -11,7 +11,6 @@ Payloads are streamed. In memory are the ids and pairs (some 300 bytes an item, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from likewise.data import links as by_row
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
 from likewise.data.options import IngestOptions, LinkedOptions
-from likewise.data.parts import Parts, reject_table
+from likewise.data.part_files import reject_table
+from likewise.data.parts import Parts
 from likewise.data.shards import ingest_shards
 from likewise.errors import DataError
 from likewise.options import build
@@ -30,8 +30,8 @@ from likewise.types import SPLITS, Reject, Source
 
 
 def ingest(draft: Draft, options: IngestOptions) -> None:
-    """Read the source that the options describe; a shard that an earlier attempt wrote whole, or whose
-    files an earlier run has read, is not read again.
+    """Read the source that the options describe; a shard that an earlier attempt wrote whole, or whose files an earlier run has
+    read, is not read again.
 
     DataError for a bad row under `on_bad = "stop"`, for an id that two different items share, and where no positive pair is left.
     """
@@ -39,14 +39,10 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     if options.scope == "shard":
         ingest_shards(draft, options, source)
         return
-    shards = source.shards()
-    parts = Parts(draft, stop=options.stops_at_bad)
-    for number, shard in enumerate(shards):
-        if not parts.recall(number) and not parts.reuse(number, shard, source):
-            parts.read(number, shard, source)
-        draft.progress(number + 1, len(shards), f"{parts.rows} rows")
+    parts = Parts(draft, source, stop=options.stops_at_bad)
+    parts.gather()
     if parts.reused:
-        draft.say(f"{parts.reused} of {len(shards)} shards are as they were and were not read again.")
+        draft.say(f"{parts.reused} of {len(parts.shards)} shards are as they were and were not read again.")
     links, rejects = _linked(parts)
     pairs = by_row.merge(links)
     repeated = len(links) - len(pairs)
@@ -55,7 +51,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     _check(options, parts, pairs, rejects)
     draft.write_table("pairs.parquet", by_row.as_table(pairs))
     draft.write_table("rejects.parquet", reject_table(rejects))
-    counts = _counts(options, parts, shards, pairs, repeated, len(rejects))
+    counts = _counts(options, parts, pairs, repeated, len(rejects))
     draft.write_json("counts.json", counts)
     wanted = getattr(options, "sample_size", None)
     if wanted and counts["rows"] < wanted:
@@ -97,9 +93,7 @@ def _named(options: IngestOptions) -> str:
     return str(getattr(options, "path", None) or getattr(options, "name", None) or options.kind)
 
 
-def _counts(
-    options: IngestOptions, parts: Parts, shards: Sequence[str], pairs: RowLinks, repeated: int, rejected: int
-) -> dict[str, Any]:
+def _counts(options: IngestOptions, parts: Parts, pairs: RowLinks, repeated: int, rejected: int) -> dict[str, Any]:
     positives = int((pairs.label == 1).sum())
     return {
         "scope": "corpus",
@@ -114,5 +108,5 @@ def _counts(
         "negatives": len(pairs) - positives,
         "repeated_pairs": repeated,
         "splits": {name: int((pairs.split == code).sum()) for code, name in enumerate(SPLITS)},
-        "shards": [{"name": shard, "items": count} for shard, count in zip(shards, parts.sizes, strict=True)],
+        "shards": [{"name": shard, "items": count} for shard, count in zip(parts.shards, parts.sizes, strict=True)],
     }

@@ -21,10 +21,10 @@ from likewise.data.corpus import items_file, pairs_file
 from likewise.data.earlier import earlier_number, take_over
 from likewise.data.evidence import merged_pairs
 from likewise.data.options import IngestOptions
-from likewise.data.parts import part_file, refuse, reject_table
+from likewise.data.part_files import part_file, refuse, reject_table
 from likewise.data.payloads import FEATURES
 from likewise.errors import DataError
-from likewise.types import Int64, Items, Pairs, Reject, Source
+from likewise.types import Int64, Items, Pairs, Reject, Remark, Source
 
 NO_PAIRS: Pairs[Int64] = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.float32))
 NO_ITEMS = pa.table({"id": pa.array([], pa.string()), "shard": pa.array([], pa.string())})
@@ -39,6 +39,7 @@ class _Shard:
     items: list[Items] = field(default_factory=list)
     pairs: list[Pairs[Int64]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(len(piece) for piece in self.items)
@@ -56,7 +57,10 @@ def ingest_shards(draft: Draft, options: IngestOptions, source: Source) -> None:
         if not draft.has(items_file(number)):
             old = earlier_number(draft, source, name)
             if old is None:
-                _write(draft, number, _read(source, name, stop=options.stops_at_bad))
+                read = _read(source, name, stop=options.stops_at_bad)
+                _write(draft, number, read)
+                for sentence in read.remarks:
+                    draft.say(sentence)
             else:
                 take_over(draft, {_file(kind, number): _file(kind, old) for kind in KINDS})
                 reused += 1
@@ -86,6 +90,8 @@ def _read(source: Source, name: str, *, stop: bool) -> _Shard:
             case Reject():
                 refuse(piece, stop=stop)
                 shard.rejects.append(piece)
+            case Remark():
+                shard.remarks.append(piece.sentence)
             case _:
                 raise DataError(f"A source of scope shard gave {type(piece).__name__} in {name}; give its evidence as Pairs.")
     return shard

@@ -6,15 +6,16 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from likewise.types import ROLES, SPLITS, Int64, Items, Links, Pairs, Reject, Source, Tally
+from likewise.types import ROLES, SPLITS, Int64, Items, Links, Pairs, ParallelSource, Reject, Remark, Source, Tally
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
 
-Piece = Items | Links | Pairs[Int64] | Reject | Tally
+Piece = Items | Links | Pairs[Int64] | Reject | Remark | Tally
 
 
 def check_source(make_source: Callable[[], Source]) -> None:
@@ -24,10 +25,10 @@ def check_source(make_source: Callable[[], Source]) -> None:
     here, though ingest would turn them into rejects. What is checked:
 
     - shards: some, different, fit for file names, the same each time;
-    - reading again, in another order or interleaved, gives the same;
+    - reading again, in another order or interleaved, gives the same; and by threads at the same time, if it has `readers`;
     - items: ids are texts and different within a slice, all columns have its length, an id always means the same payload;
     - links name items of the source, pairs positions within their shard, with labels 1 or 0, weights from 0 up and known splits;
-    - rejects say where, why and what to do, once for each row; tallies count at least them.
+    - rejects say where, why and what to do, once for each row; tallies count at least them; remarks are sentences.
     """
     source = make_source()
     shards = _check_shards(source, make_source())
@@ -76,6 +77,11 @@ def _check_rereading(source: Source, other: Source, pieces: dict[str, list[Piece
                 read[shard].append(piece)
     for shard in pieces:
         assert _same(read[shard], pieces[shard]), f"reading {shard!r} while other shards are read gives something else"
+    if isinstance(source, ParallelSource):
+        assert 1 <= source.readers <= len(pieces), f"{source.readers} shards cannot be read at a time, of {len(pieces)}"
+        with ThreadPoolExecutor(len(pieces)) as threads:
+            for shard, found in zip(pieces, threads.map(lambda shard: list(source.read(shard)), pieces), strict=True):
+                assert _same(found, pieces[shard]), f"reading {shard!r} while threads read other shards gives something else"
 
 
 def _check_items(items: Items, shard: str, payloads: dict[str, Any]) -> None:
@@ -131,6 +137,9 @@ def _check_rows(shard: str, pieces: Sequence[Piece]) -> None:
         assert not reject.remedy.endswith("."), f"the remedy {reject.remedy!r} ends with a full stop, which the message adds"
     places = [(reject.file, reject.row) for reject in rejects if reject.row is not None]
     assert len(set(places)) == len(places), f"a row of {shard!r} is rejected twice"
+    for remark in pieces:
+        if isinstance(remark, Remark):
+            assert remark.sentence.endswith("."), f"the remark {remark.sentence!r} of {shard!r} is not a sentence"
     tallies = [piece.rows for piece in pieces if isinstance(piece, Tally)]
     assert all(rows >= 0 for rows in tallies), "a tally is negative"
     assert not tallies or sum(tallies) >= len(rejects), f"{shard!r} rejects {len(rejects)} rows but counts {sum(tallies)}"
