@@ -20,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import harness
-from likewise.data.near_hashes import HashIndex, HashPairs, groups_within, pairs_within, prepare
+from likewise.data.near_hashes.engine import prepare
+from likewise.data.near_hashes.groups import groups_within
+from likewise.data.near_hashes.index import HashIndex
+from likewise.data.near_hashes.pairs import HashPairs, pairs_within
 
 UInt64 = NDArray[np.uint64]
 

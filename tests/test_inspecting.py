@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ from likewise.artifacts.run import Run
 from likewise.errors import DataError, UserError
 from likewise.inspecting import Inspection, inspect
 from likewise.testing.encoders import tiny_text_model
+
+
+def most_memory(path: Path) -> tuple[Inspection, int]:
+    """What is told of a path, and the most bytes that Python and numpy held at once for it."""
+    tracemalloc.start()
+    try:
+        return inspect(path), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def value(found: Inspection, label: str) -> str:
@@ -187,6 +197,16 @@ def test_a_table_without_rows(tmp_path: Path) -> None:
     assert value(found, "a") == "nothing"
 
 
+def test_of_pictures_a_few_are_in_memory(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    images = [{"path": None, "bytes": generator.bytes(20_000)} for _ in range(2000)]
+    pq.write_table(pa.table({"id": [str(n) for n in range(2000)], "image": images}), tmp_path / "1.parquet", row_group_size=64)
+    del images
+    found, most = most_memory(tmp_path / "1.parquet")
+    assert value(found, "rows") == "2,000"
+    assert most < 10_000_000, "all are 40 MB"
+
+
 def test_unit_vectors(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -208,7 +228,18 @@ def test_unusual_arrays(tmp_path: Path, array: np.ndarray) -> None:
     assert value(inspect(tmp_path / "a.npy"), "type") == str(array.dtype)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"not an array at all"])
+def test_long_arrays_are_read_in_pieces(tmp_path: Path) -> None:
+    vectors = np.full((4_000_000, 2), 3, np.float32)
+    vectors[-1] = 0, 5
+    np.save(tmp_path / "vectors.npy", vectors)
+    del vectors
+    found, most = most_memory(tmp_path / "vectors.npy")
+    assert value(found, "values") == "0 to 5"
+    assert value(found, "vector lengths") == "4.243 to 5"
+    assert most < 60_000_000, "the lengths of all vectors would be as many bytes as the file, twice"
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"", b"\x93NUMPY\x01\x00", b"not an array at all"])
 def test_an_array_that_is_cut_short(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.npy cannot be read as an array"):
@@ -221,6 +252,33 @@ def test_a_model(tmp_path: Path) -> None:
     assert [row.value.split(" in ")[0] for row in found.rows if row.label == "module"] == ["Transformer", "Pooling"]
     assert value(found, "model_type") == "bert"
     assert value(found, "model.safetensors").split()[1:3] == ["weights,", "F32,"]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"config.json": b"[1]"}, r"config\.json is not a JSON object"),
+        ({"config.json": b"["}, r"config\.json is not JSON"),
+        ({"config.json": b"[" * 100_000}, r"config\.json is not JSON"),
+        ({"modules.json": b"{}"}, r"modules\.json is not a list of modules"),
+        ({"modules.json": b'[{"path": "x"}]'}, r"modules\.json is not a list of modules"),
+        ({"config.json": b"{}", "a.safetensors": b""}, r"a\.safetensors is not a safetensors file"),
+        ({"config.json": b"{}", "a.safetensors": b"\x02" + bytes(7) + b"xx"}, r"a\.safetensors is not a safetensors file"),
+        ({"config.json": b"{}", "a.safetensors": b"other content"}, r"a\.safetensors is not a safetensors file"),
+        ({"recipe.toml": b"", "verdict.json": b"[1]"}, r"verdict\.json is not a JSON object"),
+    ],
+)
+def test_damaged_models_and_runs(tmp_path: Path, files: dict[str, bytes], reason: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        inspect(tmp_path)
+
+
+def test_folders_that_are_called_current_make_no_run(tmp_path: Path) -> None:
+    (tmp_path / "releases" / "current").mkdir(parents=True)
+    with pytest.raises(UserError, match="is none of what is known"):
+        inspect(tmp_path)
 
 
 def test_json_and_toml(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likewise.artifacts.artifact import MANIFEST, Artifact, Manifest
 from likewise.artifacts.run import CURRENT, current, leftovers
+from likewise.data.group_tables.words import counted
 from likewise.errors import DamagedArtifact, DataError, UserError
 from likewise.publishing.finished import RECIPE
 from likewise.report.numbers import duration, size
@@ -29,6 +30,7 @@ MODEL_SETTINGS = {
 }
 EXAMPLE_LENGTH = 80  # characters of an example that are shown
 MANY_FILES = 20  # files of an artifact that are listed
+PIECE_BYTES = 4 << 20  # of an array, looked at at once
 
 
 class Row(NamedTuple):
@@ -71,19 +73,24 @@ def inspect(path: Path) -> Inspection:
 
 
 def _is_run(path: Path) -> bool:
-    return path.is_dir() and ((path / RECIPE).is_file() or any(path.glob(f"*/{CURRENT}")))
+    return path.is_dir() and ((path / RECIPE).is_file() or bool(_pointers(path)))
+
+
+def _pointers(run: Path) -> list[Path]:
+    """The files that name the artifacts in force, one for each stage."""
+    return [path for path in run.glob(f"*/{CURRENT}") if path.is_file()]
 
 
 def _run(path: Path) -> Iterator[Row]:
     verdict = path / "verdict.json"
     if verdict.is_file():
-        yield Row("verdict", str(_json_file(verdict).get("sentence", "")))
-    for pointer in sorted(path.glob(f"*/{CURRENT}"), key=_written):
+        yield Row("verdict", str(_json_object(verdict).get("sentence", "")))
+    for pointer in sorted(_pointers(path), key=_written):
         yield Row(pointer.parent.name, _stage(path, pointer.parent.name))
     unused = leftovers(path)
     if unused:
         total = sum(_size(folder) for folder in unused)
-        yield Row("not in force", f"{_count(len(unused), 'folder')}, {size(total)}; remove with: likewise clean {path}")
+        yield Row("not in force", f"{counted(len(unused), 'folder')}, {size(total)}; remove with: likewise clean {path}")
     yield Row("size", size(_size(path)))
     if (path / "ingest" / CURRENT).is_file():
         yield from _grouped(path)
@@ -105,7 +112,7 @@ def _stage(run: Path, stage: str) -> str:
     manifest = artifact.manifest
     total = sum(record.size for record in manifest.files.values())
     memory = f", {size(manifest.peak_memory_bytes)} of memory" if manifest.peak_memory_bytes else ""
-    return f"{artifact.path.name}  {_count(len(manifest.files), 'file')}, {size(total)}, {duration(manifest.seconds)}{memory}"
+    return f"{artifact.path.name}  {counted(len(manifest.files), 'file')}, {size(total)}, {duration(manifest.seconds)}{memory}"
 
 
 def _is_artifact(path: Path) -> bool:
@@ -175,8 +182,8 @@ def _grouped(path: Path) -> Iterator[Row]:
     except (DataError, DamagedArtifact) as error:
         yield Row("groups", f"cannot be counted: {error}")
         return
-    without = f"; {_count(found.without_group, 'row')} without one" if found.without_group else ""
-    yield Row("ids", f"{found.ids:,} in {_count(found.rows, 'row')}")
+    without = f"; {counted(found.without_group, 'row')} without one" if found.without_group else ""
+    yield Row("ids", f"{found.ids:,} in {counted(found.rows, 'row')}")
     yield Row("groups", f"{found.groups:,}{without}")
     if found.images_per_group is not None:
         yield Row("per group", found.images_per_group.words())
@@ -189,11 +196,14 @@ def _is_model(path: Path) -> bool:
 def _model(path: Path) -> Iterator[Row]:
     modules = path / "modules.json"
     if modules.is_file():
-        for module in _json_file(modules):
+        found = _json_file(modules)
+        if not isinstance(found, list) or not all(isinstance(module, dict) and "type" in module for module in found):
+            raise DataError(f"{modules} is not a list of modules, each with its type; write the model again.")
+        for module in found:
             yield Row("module", str(module["type"]).rpartition(".")[2] + (f" in {module['path']}" if module.get("path") else ""))
     for name, told in MODEL_SETTINGS.items():
         if (path / name).is_file():
-            found = _json_file(path / name)
+            found = _json_object(path / name)
             yield from (Row(key, _short(found[key])) for key in told if found.get(key) not in (None, {}, ""))
     weights = sorted(path.rglob("*.safetensors"))
     for file in weights:
@@ -204,16 +214,14 @@ def _model(path: Path) -> Iterator[Row]:
 
 def _weights(path: Path) -> tuple[int, list[str]]:
     """How many numbers a safetensors file holds and of which types, from its header alone."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise DataError(f"{path} is not a safetensors file, or is cut short; write it again.")
-        header = json.loads(file.read(length))
-    tensors = [value for name, value in header.items() if name != "__metadata__"]
-    count = 0
-    for tensor in tensors:
-        count += math.prod(tensor["shape"])
-    return count, sorted({tensor["dtype"] for tensor in tensors})
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            tensors = list(map(file.get_slice, file.keys()))
+            return sum(math.prod(tensor.get_shape()) for tensor in tensors), sorted({tensor.get_dtype() for tensor in tensors})
+    except SafetensorError as error:
+        raise DataError(f"{path} is not a safetensors file, or is cut short ({error}); write it again.") from None
 
 
 # Files
@@ -224,31 +232,58 @@ def _ends(*endings: str) -> Callable[[Path], bool]:
 
 
 def _table(path: Path) -> Iterator[Row]:
-    """Columns of a table; one pass over the file, in memory only counts, lengths and the first values."""
+    """Columns of a table; one pass over the file, in memory only a slice of it, counts, lengths and the first values."""
+    is_parquet = path.suffix.lower() == ".parquet"
+    read = _read_parquet(path) if is_parquet else _read_text(path)
+    yield Row("rows", f"{read.rows:,}")
+    whose = " of the first object" if ".jsonl" in path.name.lower() else ""
+    yield Row("columns", f"{len(read.columns):,}{whose}: {', '.join(read.columns)}")
+    for name, column in read.columns.items():
+        yield from column.told(name)
+    if read.bad:
+        yield Row("bad rows", f"{read.bad:,}; the first: {read.first_bad}")
+    if is_parquet:
+        yield from _grouped(path)
+    yield Row("size", size(path.stat().st_size))
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was met in a table: rows, good and bad, the first bad one, and columns by name."""
+
+    columns: Mapping[str, _Column]
+    rows: int = 0
+    bad: int = 0
+    first_bad: str = ""
+
+
+def _read_parquet(path: Path) -> _Read:
+    from likewise.data.group_tables.files import schema_of, slices
+
+    read = _Read({name: _Column() for name in schema_of(path).names})
+    for part in slices(path):  # of pictures, a few at a time
+        read.rows += len(part)
+        for name, column in read.columns.items():
+            for cell in part[name].to_pylist():
+                column.add(cell)
+    return read
+
+
+def _read_text(path: Path) -> _Read:
     from likewise.data.table import column_names, read_rows
     from likewise.types import Reject
 
     names = column_names(path)
-    columns = {name: _Column() for name in names}
-    rows = 0
-    rejects: list[Reject] = []
+    read = _Read({name: _Column() for name in names})
     for row in read_rows(path, (), names):
-        rows += 1
+        read.rows += 1
         if isinstance(row, Reject):
-            rejects.append(row)
+            read.bad += 1
+            read.first_bad = read.first_bad or str(row)
             continue
-        for column, cell in zip(columns.values(), row.cells, strict=True):
+        for column, cell in zip(read.columns.values(), row.cells, strict=True):
             column.add(cell)
-    yield Row("rows", f"{rows:,}")
-    whose = " of the first object" if ".jsonl" in path.name.lower() else ""
-    yield Row("columns", f"{len(names):,}{whose}: {', '.join(names)}")
-    for name, column in columns.items():
-        yield from column.told(name)
-    if rejects:
-        yield Row("bad rows", f"{len(rejects):,}; the first: {rejects[0]}")
-    if path.suffix.lower() == ".parquet":
-        yield from _grouped(path)
-    yield Row("size", size(path.stat().st_size))
+    return read
 
 
 class _Column:
@@ -299,7 +334,7 @@ def _array(path: Path) -> Iterator[Row]:
     import numpy as np
 
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise DataError(
             f"{path} cannot be read as an array of numbers ({error}); it may be cut short or hold Python objects."
@@ -311,21 +346,29 @@ def _array(path: Path) -> Iterator[Row]:
     yield Row("size", size(path.stat().st_size))
 
 
-def _numbers(array: NDArray[Any], step: int = 65536) -> Iterator[Row]:
-    """The range of the values and, for rows of vectors, their lengths; in pieces, so that memory does not grow with the file."""
+def _numbers(array: NDArray[Any]) -> Iterator[Row]:
+    """The range of the values and, for rows of vectors, their lengths; in pieces, so that memory does not grow with the rows."""
     import numpy as np
 
-    pieces = [array[start : start + step] for start in range(0, len(array), step)] if array.ndim else [array.reshape(1)]
-    if np.issubdtype(array.dtype, np.floating):
-        bad = sum(int((~np.isfinite(piece)).sum()) for piece in pieces)
-        if bad:
-            yield Row("not finite", f"{bad:,} values")
-            return
-    yield Row("values", f"{min(piece.min() for piece in pieces):g} to {max(piece.max() for piece in pieces):g}")
-    if array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
-        lengths = np.concatenate([np.linalg.norm(piece.astype(np.float64), axis=1) for piece in pieces])
+    rows = array if array.ndim else array.reshape(1)
+    step = max(1, PIECE_BYTES * len(rows) // rows.nbytes)
+    are_vectors = array.ndim == 2 and np.issubdtype(array.dtype, np.floating)
+    bad = 0
+    values, lengths = [], []  # of each piece the least and the greatest
+    for start in range(0, len(rows), step):
+        piece = rows[start : start + step]
+        bad += int(np.count_nonzero(~np.isfinite(piece)))
+        values += [piece.min(), piece.max()]
+        if are_vectors:
+            norms = np.linalg.norm(piece.astype(np.float64), axis=1)
+            lengths += [norms.min(), norms.max()]
+    if bad:
+        yield Row("not finite", f"{bad:,} values")
+        return
+    yield Row("values", f"{min(values):g} to {max(values):g}")
+    if are_vectors:
         unit = ", unit length" if np.allclose(lengths, 1, atol=1e-3) else ""
-        yield Row("vector lengths", f"{lengths.min():.4g} to {lengths.max():.4g}{unit}")
+        yield Row("vector lengths", f"{min(lengths):.4g} to {max(lengths):.4g}{unit}")
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -342,15 +385,22 @@ def _toml(path: Path) -> Iterator[Row]:
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not TOML: {error}.") from None
+        raise DataError(f"{path} is not TOML ({error}); mend it.") from None
     yield from (Row(label, text) for label, text in _flat(value))
 
 
 def _json_file(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON that can be read ({error}); write it again.") from None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    value = _json_file(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is not a JSON object; write it again.")
+    return value
 
 
 def _flat(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -369,10 +419,6 @@ def _short(value: Any) -> str:
 
 def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 KINDS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Iterator[Row]]], ...] = (

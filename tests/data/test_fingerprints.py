@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from likewise.data import text_looks as text_looks_module
 from likewise.data.components import components
 from likewise.data.fingerprints import fingerprint
+from likewise.data.image_refs import ImageRef
 from likewise.data.options import FingerprintOptions
+from likewise.data.pixels import small_look
 from likewise.data.text_looks import normalized_words, text_looks
 from likewise.testing.artifacts import draft, publish
 
@@ -72,6 +74,11 @@ def test_equals_brute_force(tmp_path_factory, words, threshold):
         ("ﬁne  print\n", "Fine (print)"),
         ("full-width ＡＢＣ", "full‐width abc"),
         ("snake_case", "snake case"),
+        ("\ufeffan exam\u00adple", "an example"),
+        ("a heart ❤\ufe0f", "a heart ❤"),
+        ("「你好」、世界。", "你好 世界"),
+        ("مرحبا، أهلا؟", "مرحبا أهلا"),
+        ("नमस्ते।", "नमस्ते"),
     ],
 )
 def test_case_punctuation_and_form_do_not_count(one, other):
@@ -98,6 +105,7 @@ def test_short_texts_join_only_when_their_words_are_equal(tmp_path):
 
 def test_texts_without_words_are_compared_as_they_are(tmp_path):
     assert looks_of(["...", "!!!", "...", ""], tmp_path).classes.tolist() == [0, 1, 0, 3]
+    assert looks_of(["", "\0"], tmp_path).classes.tolist() == [0, 1]
 
 
 def test_exact_only_finds_no_edited_copies(tmp_path):
@@ -157,6 +165,24 @@ def test_the_same_texts_give_the_same_bytes(tmp_path):
     texts = [BASE, BASE + " today", "other"]
     one, other = (stage(tmp_path, texts, threshold=0.7) for _ in range(2))
     assert one.content == other.content
+
+
+@pytest.mark.parametrize(("kind", "most"), [("text", 4096), ("image", 64)])
+def test_pictures_are_read_a_few_at_a_time(tmp_path, kind, most):
+    """They may come with their encoded bytes."""
+    asked = []
+
+    class Noted(Texts):
+        def payload(self, rows):
+            asked.append(len(rows))
+            return [self.texts[row] for row in rows]
+
+    look = small_look(np.zeros((32, 32), np.uint8)).to_bytes()
+    noted = Noted(["text"] * 5000 if kind == "text" else [ImageRef(b"key", look=look)] * 5000)
+    noted.kind = kind
+    fingerprint(draft(tmp_path), FingerprintOptions(), noted)
+    assert max(asked) == most
+    assert sum(asked) == 5000
 
 
 def test_an_empty_corpus(tmp_path):

@@ -23,6 +23,7 @@ from likewise.data.pixels import decode
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.sources import check_source
+from likewise.types import Reject
 from small_images import picture, write_archive
 
 
@@ -60,17 +61,25 @@ def test_what_archives_gave_comes_back_after_tables_were_worked_on(tmp_path: Pat
 def test_rows_that_hold_no_picture_are_told_one_by_one(tmp_path: Path) -> None:
     encoded = io.BytesIO()
     Image.fromarray(picture(0)).save(encoded, "png")
-    data = [encoded.getvalue(), b"no picture", None, None]
-    paths = [None, None, str(tmp_path / "there.png"), None]
+    data = [encoded.getvalue(), b"no picture", None, None, None]
+    paths = [None, None, str(tmp_path / "there.png"), None, ""]
     (tmp_path / "there.png").write_bytes(encoded.getvalue())
     images = [
         {"path": path, "bytes": each, "digest": image_digest(each or b""), "look": None}
         for path, each in zip(paths, data, strict=True)
     ]
-    columns = {"id": ["good", "bad", "file", "none"], "group": [7, 7, 8, None], "image": pa.array(images, IMAGES)}
+    ids = ["good", "bad", "file", "none", "empty", "null", None, ""]
+    columns = {"id": ids, "group": [7, 7, 8, *[None] * 5], "image": pa.array([*images, None, *images[:1] * 2], IMAGES)}
     pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
     corpus = read(tmp_path, "rows", path=str(tmp_path / "rows.parquet"), on_bad="reject")
     assert list(corpus.ids) == ["good", "file"]
+    rejects = [
+        (each.row, each.reason)
+        for each in ImageItemsSource(ImageItemsOptions(path=str(tmp_path / "rows.parquet"))).read("rows")
+        if isinstance(each, Reject)
+    ]
+    assert [row for row, _ in rejects] == [2, 4, 5, 6, 7, 8]
+    assert [reason for _, reason in rejects[1:]] == ["its image has neither bytes nor a path"] * 3 + ["it has no id"] * 2
     assert corpus.groups is not None
     assert corpus.groups.names == ("7", "8")
     with pytest.raises(DataError, match=r"rows\.parquet.*row 2"):
@@ -82,7 +91,7 @@ def test_rows_that_hold_no_picture_are_told_one_by_one(tmp_path: Path) -> None:
     [
         ({"id": ["a"], "file": ["x.png"]}, 'has no column "image"'),
         ({"id": [3], "image": pa.array([None], IMAGES)}, "has ids of the type int64"),
-        ({"id": ["a"], "image": pa.array([None], IMAGES)}, "has no image in row 1"),
+        ({"id": ["a"], "image": pa.array([None], IMAGES)}, "row 1: its image has neither bytes nor a path"),
         ({"id": ["a"], "image": ["x.png"]}, "repair the table"),
     ],
 )

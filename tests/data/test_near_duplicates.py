@@ -87,6 +87,26 @@ def test_a_boilerplate_is_joined_in_a_few_steps(monkeypatch):
     assert sum(compared) < 4 * 3000
 
 
+def test_templates_with_other_values_are_told_apart_without_comparing_them(monkeypatch):
+    """2000 sets of 21 common elements and three values of 20, of 3 elements each: 150,000 pairs share a value."""
+    compared = []
+    monkeypatch.setattr(near_duplicates, "jaccard", lambda sets, a, b: compared.append(len(a)) or jaccard(sets, a, b))
+    values = np.random.default_rng(8).permutation(20**3)[:2000]
+    members = [
+        [*range(21), *(1000 + 60 * field + 3 * (value // 20**field % 20) + n for field in range(3) for n in range(3))]
+        for value in values.tolist()
+    ]
+    assert np.array_equal(join_similar(sets_of(members), np.arange(2000), 0.9).classes, np.arange(2000))
+    assert sum(compared) < 2000
+
+
+def test_what_the_last_step_joins_was_compared(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "FARTHEST", 1)
+    found = join_similar(sets_of([[*range(20), 100 + n] for n in range(3)]), np.arange(3), 0.9)
+    assert found.classes.tolist() == [0, 0, 0]
+    assert found.not_compared == 0
+
+
 def test_too_many_unlike_sets_around_one_element_are_counted(monkeypatch):
     monkeypatch.setattr(near_duplicates, "FARTHEST", 5)
     members = [[0, 1, *range(100 + 10 * n, 104 + 10 * n)] for n in range(50)]

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from likewise.data import near_hashes
 from likewise.data.components import components
-from likewise.data.near_hashes import MOST_BITS, HashIndex, groups_within, pairs_within, prepare
+from likewise.data.near_hashes import bands
+from likewise.data.near_hashes.checks import MOST_BITS
+from likewise.data.near_hashes.engine import prepare
+from likewise.data.near_hashes.groups import groups_within
+from likewise.data.near_hashes.index import HashIndex
+from likewise.data.near_hashes.kernels import CHUNK
+from likewise.data.near_hashes.pairs import pairs_within
+from likewise.data.near_hashes.tasks import spread
 from likewise.errors import DataError
 
 ENGINES = ["numba", "numpy"]
@@ -21,18 +27,19 @@ def engine(request, monkeypatch):
     if request.param == "numba":
         assert importlib.util.find_spec("numba") is not None
     else:
-        monkeypatch.setattr(near_hashes, "_numba_is_here", lambda: False)
+        monkeypatch.setattr("likewise.data.near_hashes.engine._numba_is_here", lambda: False)
     return request.param
 
 
 @pytest.fixture
 def always_in_bands(monkeypatch):
     """Few hashes are cut into bands, and their buckets again, as many would be; and few are a task."""
-    monkeypatch.setattr(near_hashes, "SMALL", 4)
-    monkeypatch.setattr(near_hashes, "LARGE", 8)
-    monkeypatch.setattr(near_hashes, "TASK", 50)
-    monkeypatch.setattr(near_hashes, "BLOCK", 100)
-    monkeypatch.setattr(near_hashes, "PART", 7)
+    monkeypatch.setattr("likewise.data.near_hashes.bands.SMALL", 4)
+    monkeypatch.setattr("likewise.data.near_hashes.bands.LARGE", 8)
+    monkeypatch.setattr("likewise.data.near_hashes.tasks.TASK", 50)
+    monkeypatch.setattr("likewise.data.near_hashes.by_numpy.BLOCK", 100)
+    for module in ("found", "pairs"):
+        monkeypatch.setattr(f"likewise.data.near_hashes.{module}.PART", 7)
 
 
 def slow_pairs(hashes, bits):
@@ -113,7 +120,7 @@ def test_all_in_one_bucket_of_some_bands(always_in_bands, kept, bits):
 
 
 def test_all_in_one_bucket_at_full_size(monkeypatch):
-    monkeypatch.setattr(near_hashes, "LARGE", 3000)
+    monkeypatch.setattr("likewise.data.near_hashes.bands.LARGE", 3000)
     check(planted(4500, 700, 3) & np.uint64(0xFFFFFFFFFF) | np.uint64(0xAB << 56), 3)
 
 
@@ -139,7 +146,7 @@ def test_a_chain_is_one_group():
 
 
 def test_the_number_of_threads_changes_nothing(monkeypatch):
-    monkeypatch.setattr(near_hashes, "TASK", 5000)
+    monkeypatch.setattr("likewise.data.near_hashes.tasks.TASK", 5000)
     hashes = planted(6000, 2000, 4)
     pairs, groups = pairs_within(hashes, 4, threads=1), groups_within(hashes, 4, threads=1)
     assert len(pairs.a) >= 2000
@@ -150,7 +157,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
 
 
 def compared(hashes, bits):
-    return sum(int((work.end - work.begin)[first:last].sum()) for work, first, last in near_hashes._tasks(hashes, bits))
+    return sum(int((work.end - work.begin)[first:last].sum()) for work, first, last in bands.comparisons(hashes, bits))
 
 
 def test_far_fewer_are_compared_than_all_with_all():
@@ -174,7 +181,7 @@ def test_where_bands_do_not_help_all_are_compared_once():
 @settings(deadline=None)
 def test_bands_are_apart_and_hold_up_to_sixteen_of_the_bits(hashes, free, count):
     known = np.array(hashes, np.uint64)
-    masks = [int(mask) for mask in near_hashes._bands(known, np.uint64(free), count)]
+    masks = [int(mask) for mask in bands._bands(known, np.uint64(free), count)]
     varying = free & int(np.bitwise_or.reduce(known) ^ np.bitwise_and.reduce(known))
     if varying.bit_count() < count:
         assert masks == []
@@ -193,13 +200,13 @@ def test_bands_tell_as_much_as_each_other():
     hashes = random_hashes(20_000)
     rare = np.random.default_rng(1).random(20_000) < 0.01
     hashes[~rare] &= np.uint64(0xFFFFFFFF)
-    masks = [int(mask) for mask in near_hashes._bands(hashes, near_hashes.ALL_BITS, 4)]
+    masks = [int(mask) for mask in bands._bands(hashes, bands.ALL_BITS, 4)]
     assert [(mask & 0xFFFFFFFF).bit_count() for mask in masks] == [8, 8, 8, 8]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=5), st.sets(st.integers(0, 63), max_size=16))
 def test_keys_hold_the_bits_under_the_mask(hashes, places):
-    found = near_hashes._key(np.array(hashes, np.uint64), np.uint64(sum(1 << place for place in places)))
+    found = bands._key(np.array(hashes, np.uint64), np.uint64(sum(1 << place for place in places)))
     assert found.tolist() == [sum((value >> place & 1) << n for n, place in enumerate(sorted(places))) for value in hashes]
 
 
@@ -207,7 +214,7 @@ def test_keys_hold_the_bits_under_the_mask(hashes, places):
 
 
 def test_too_many_pairs_are_not_listed_but_grouped(monkeypatch):
-    monkeypatch.setattr(near_hashes, "MOST_PAIRS", 1000)
+    monkeypatch.setattr("likewise.data.near_hashes.found.MOST_PAIRS", 1000)
     for hashes in (np.zeros(46, np.uint64), np.arange(64, dtype=np.uint64), np.repeat(np.arange(8, dtype=np.uint64), 8)):
         with pytest.raises(DataError, match=r"More than 1000 pairs are within bits = 6.*groups_within"):
             pairs_within(hashes, 6)
@@ -215,7 +222,7 @@ def test_too_many_pairs_are_not_listed_but_grouped(monkeypatch):
     assert len(pairs_within(np.zeros(45, np.uint64), 6).a) == 990
     index = HashIndex()
     index.add(np.zeros(501, np.uint64))
-    with pytest.raises(DataError, match="More than 1000 pairs"):
+    with pytest.raises(DataError, match=r"More than 1000 pairs are within bits = 6.*fewer hashes at a time"):
         index.near(np.zeros(2, np.uint64), 6)
 
 
@@ -260,7 +267,7 @@ def test_an_index_grows_and_is_kept_as_arrays():
     for start in range(0, 3000, 7):
         assert len(index) == start
         index.add(hashes[start : start + 7])
-        assert len(index._hashes) >= len(index) + near_hashes.CHUNK  # compiled code reads so far
+        assert len(index._hashes) >= len(index) + CHUNK  # compiled code reads so far
     file = io.BytesIO()
     np.savez(file, **index.arrays())
     file.seek(0)
@@ -295,7 +302,8 @@ def test_one_query_in_any_form():
 
 
 def test_many_queries_are_shared_among_threads(monkeypatch):
-    monkeypatch.setattr(near_hashes, "TASK", 1000)
+    for module in ("index", "tasks"):
+        monkeypatch.setattr(f"likewise.data.near_hashes.{module}.TASK", 1000)
     hashes = planted(2000, 600, 4)
     index = HashIndex()
     index.add(hashes)
@@ -348,7 +356,7 @@ def test_threads_below_one_are_refused():
 
 
 def test_more_hashes_than_keys_can_name_are_refused(monkeypatch):
-    monkeypatch.setattr(near_hashes, "MOST_HASHES", 3)
+    monkeypatch.setattr("likewise.data.near_hashes.checks.MOST_HASHES", 3)
     index = HashIndex()
     index.add(np.zeros(3, np.uint64))
     for ask in (lambda: index.add(np.zeros(1, np.uint64)), lambda: pairs_within(np.zeros(4, np.uint64), 1)):
@@ -372,7 +380,7 @@ def test_after_an_error_no_more_work_is_handed_out(others):
         time.sleep(0.005)
 
     with pytest.raises(DataError, match="Enough"):
-        near_hashes._spread(tasks(), [*[work] * others, fail])
+        spread(tasks(), [*[work] * others, fail])
     assert len(handed) < 500
 
 

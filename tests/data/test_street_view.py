@@ -73,8 +73,8 @@ def test_other_lines_are_not_read(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", 'no line that begin with "d"'),
-        ("a 1 2 3", 'no line that begin with "d"'),
+        ("", 'no line that begins with "d"'),
+        ("a 1 2 3", 'no line that begins with "d"'),
         (f"{LINE}\n{LINE}", '2 lines that begin with "d"'),
         ("d", "0 values"),
         (LINE.rpartition(" ")[0], "16 values"),
@@ -93,6 +93,7 @@ def test_other_lines_are_not_read(text: str) -> None:
         (with_value(13, "1e999"), '"1e999" as distance, not a finite number'),
         (with_value(14, "1,5"), '"1,5" as heading, not a finite number'),
         (with_value(15, "1_0"), '"1_0" as pitch, not a finite number'),
+        (with_value(12, "1" * 500_000 + "x"), "as camera height, not a finite number"),  # told in linear time
         (with_value(16, "x"), '"x" as roll, not a finite number'),
         (with_value(7, "0"), "surface normal 0 -0.8 0 of length 0.8, not 1"),
         (with_value(9, "1e308"), "of length 1e+308, not 1"),

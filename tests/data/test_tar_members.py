@@ -16,8 +16,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from likewise.data import tar_members
-from likewise.data.tar_members import Limits, Member, members
+from likewise.data import tar_stream
+from likewise.data.tar_members import Member, members
+from likewise.data.tar_stream import Limits
 from likewise.errors import DataError
 from likewise.types import Reject
 
@@ -424,7 +425,7 @@ def test_the_total_has_a_cap(tmp_path: Path) -> None:
 def test_xz_that_asks_for_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = lzma.compress(GOOD + END, preset=9)
     assert read(write(tmp_path, content))[2] is None
-    monkeypatch.setattr(tar_members, "XZ_BYTES", 1 << 20)
+    monkeypatch.setattr(tar_stream, "XZ_BYTES", 1 << 20)
     assert "cannot be read on" in str(read(write(tmp_path, content))[2])
 
 

@@ -11,11 +11,9 @@ import numpy as np
 
 from likewise.data.image_refs import ImageRef
 from likewise.data.looks import Looks
-from likewise.data.near_hashes import groups_within
-from likewise.data.perceptual import distance, phash
+from likewise.data.near_hashes.groups import groups_within
+from likewise.data.perceptual import HASH_BITS, distance, phash
 from likewise.data.pixels import looks_from_bytes
-
-BITS = 64
 
 
 def image_looks(slices: Iterable[Sequence[ImageRef]], bits: int) -> Looks:
@@ -27,5 +25,5 @@ def image_looks(slices: Iterable[Sequence[ImageRef]], bits: int) -> Looks:
         keys += [ref.key for ref in refs]
     hashed = np.concatenate(hashes)
     classes = groups_within(hashed, bits)
-    similarity = 1 - distance(hashed, hashed[classes]).astype(np.float64) / BITS
+    similarity = 1 - distance(hashed, hashed[classes]).astype(np.float64) / HASH_BITS
     return Looks(classes, similarity, len(keys) - len(set(keys)), 0, "the same file")

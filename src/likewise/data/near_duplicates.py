@@ -2,16 +2,22 @@
 
 Prefix filtering: order every set by one global order, rare elements first. Two sets with |x ∩ y| / |x ∪ y| ≥ t must then share
 an element among the first |x| − ⌈t |x|⌉ + 1 of x and the first |y| − ⌈t |y|⌉ + 1 of y, and |y| ≥ t |x|. So only sets that
-meet in such a prefix are compared, and only while they are not of one class yet. Unlike MinHash it misses no pair. Sources:
-Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins in data cleaning"; Bayardo, Ma, Srikant 2007,
-"Scaling up all pairs similarity search".
+meet in such a prefix are compared, and only while they are not of one class yet. Before the sets themselves, their sketches are
+compared: bits of which each element flips one, so that sets differ in at least as many elements as sketches do in bits. Unlike
+MinHash it misses no pair. Sources: Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins in data cleaning";
+Bayardo, Ma, Srikant 2007, "Scaling up all pairs similarity search"; Sandes, Teodoro, Melo 2020, "Bitmap filter: speeding up exact
+set similarity joins with bitwise operations".
 
-Memory: 17 MB, the classes, and the prefixes' elements that occur in two sets; the sets themselves stay on disk.
+Memory: 0.1 GB, the classes, the sketches (32 bytes a set), the prefixes' elements that occur in two sets (24 bytes each, 80 while
+they are sorted), and the pairs that were compared in full and are not alike (8 bytes each); the sets themselves stay on disk.
+
+Shapes: N sets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +29,7 @@ UInt64 = NDArray[np.uint64]
 
 COUNTERS = 1 << 22  # elements are counted by the first 22 bits of their hash: too high at worst, which costs time, not pairs
 AT_ONCE = 1 << 20  # elements in memory at a time
+SKETCH = 4  # words of 64 bits: an element flips the bit that the first 8 bits of its hash name
 FARTHEST = 1000  # sets that share an element are compared with at most so many of its other sets, the nearest in size
 
 
@@ -61,12 +68,7 @@ def join_similar(sets: Sets, classes: Int64, threshold: float) -> Joined:
     compared. Empty sets are like none.
     """
     heads = np.flatnonzero((classes == np.arange(len(classes))) & (sets.sizes > 0))
-    element, owner = _prefixes(sets, heads, threshold)
-    order = np.lexsort((owner, sets.sizes[owner], element))
-    element, owner = element[order], owner[order]
-    bucket = np.cumsum(np.concatenate([np.zeros(1, np.bool_), element[1:] != element[:-1]]))[: len(element)]
-    last = _last_partner(bucket, sets.sizes[owner], threshold)
-    return _compare(sets, classes, owner, bucket, last - np.arange(len(owner)), threshold)
+    return _compare(sets, classes, _entries(sets, heads, threshold), _sketches(sets, heads), threshold)
 
 
 def jaccard(sets: Sets, a: Int64, b: Int64) -> Float64:
@@ -92,6 +94,26 @@ def _parts(sizes: Int64) -> list[slice]:
     number = np.cumsum(sizes) // AT_ONCE
     edges = np.concatenate([[0], np.flatnonzero(np.diff(number)) + 1, [len(sizes)]])
     return [slice(start, stop) for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+class _Entries(NamedTuple):
+    """The elements of prefixes, sorted by element, then by the size of the set."""
+
+    owner: Int64  # the set
+    bucket: Int64  # the number of the element
+    reach: Int64  # how many of the entries that follow may be of sets that are alike
+
+    def at(self, chosen: NDArray[np.bool_]) -> _Entries:
+        return _Entries(self.owner[chosen], self.bucket[chosen], self.reach[chosen])
+
+
+def _entries(sets: Sets, heads: Int64, threshold: float) -> _Entries:
+    element, owner = _prefixes(sets, heads, threshold)
+    order = np.lexsort((owner, sets.sizes[owner], element))
+    element, owner = element[order], owner[order]
+    bucket = np.cumsum(np.concatenate([np.zeros(1, np.bool_), element[1:] != element[:-1]]))[: len(element)]
+    last = _last_partner(bucket, sets.sizes[owner], threshold)
+    return _Entries(owner, bucket, last - np.arange(len(owner)))
 
 
 def _prefixes(sets: Sets, heads: Int64, threshold: float) -> tuple[UInt64, Int64]:
@@ -134,35 +156,54 @@ def _last_partner(bucket: Int64, size: Int64, threshold: float) -> Int64:
     return np.searchsorted(bucket * largest + size, bucket * largest + limit, side="right") - 1
 
 
-def _compare(sets: Sets, classes: Int64, owner: Int64, bucket: Int64, reach: Int64, threshold: float) -> Joined:
-    """Compare each entry with the next, the next but one, … of its bucket, as long as there is anything of two classes.
+def _sketches(sets: Sets, heads: Int64) -> UInt64:
+    """[N, SKETCH]: the bits that the elements of each of the sets `heads` flip; none of them is empty."""
+    sketches = np.zeros((len(sets.start) - 1, SKETCH), dtype=np.uint64)
+    sizes = sets.sizes[heads]
+    for part in _parts(sizes):
+        _, element = sets.take(heads[part])
+        flipped = np.uint64(1) << (element >> np.uint64(56) & np.uint64(63))
+        start = np.cumsum(sizes[part]) - sizes[part]
+        for word in range(SKETCH):
+            own = np.where(element >> np.uint64(62) == word, flipped, np.uint64(0))
+            sketches[heads[part], word] = np.bitwise_xor.reduceat(own, start)
+    return sketches
 
-    `reach` says with how many of the entries that follow an entry may be alike.
-    """
+
+def _compare(sets: Sets, classes: Int64, entries: _Entries, sketches: UInt64, threshold: float) -> Joined:
+    """Compare each entry with the next, the next but one, … of its bucket, as long as there is anything of two classes."""
+    sizes = sets.sizes
+    most = (1 - threshold) / (1 + threshold)  # of the elements of two sets that are alike, those that only one has
     different = np.empty(0, dtype=np.int64)  # keys of pairs that were compared and are not alike, ascending
     for step in range(1, FARTHEST + 1):
-        alive = _worthwhile(classes[owner], bucket, reach, step)
-        owner, bucket, reach = owner[alive], bucket[alive], reach[alive]
-        entries = np.flatnonzero(reach >= step)
-        if not len(entries):
+        entries = entries.at(_worthwhile(classes, entries, step))
+        if not len(entries.owner):
             return Joined(classes, 0)
-        a, b = owner[entries], owner[entries + step]
-        keys = np.unique((np.minimum(a, b) * len(classes) + np.maximum(a, b))[classes[a] != classes[b]])
+        chosen = np.flatnonzero(entries.reach >= step)
+        a, b = entries.owner[chosen], entries.owner[chosen + step]
+        apart = classes[a] != classes[b]
+        a, b = a[apart], b[apart]
+        flipped = np.bitwise_count(sketches[a] ^ sketches[b]).sum(axis=1, dtype=np.int64)
+        possible = flipped <= most * (sizes[a] + sizes[b]) + 1e-6
+        a, b = a[possible], b[possible]
+        keys = np.unique(np.minimum(a, b) * len(classes) + np.maximum(a, b))
         keys = keys[~_contains(different, keys)]
         a, b = np.divmod(keys, len(classes))
         alike = jaccard(sets, a, b) >= threshold - 1e-12
         classes = join(classes, a[alike], b[alike])
-        different = np.sort(np.concatenate([different, keys[~alike]]))
-    return Joined(classes, len(np.unique(owner[reach > FARTHEST])))
+        different = np.sort(np.concatenate([different, keys[~alike]]), kind="stable")  # merges two ascending runs
+    left = entries.at(_worthwhile(classes, entries, FARTHEST + 1))
+    return Joined(classes, len(np.unique(left.owner[left.reach > FARTHEST])))
 
 
-def _worthwhile(classes: Int64, bucket: Int64, reach: Int64, step: int) -> NDArray[np.bool_]:
+def _worthwhile(classes: Int64, entries: _Entries, step: int) -> NDArray[np.bool_]:
     """The entries of buckets in which someone reaches that far, and which hold sets of more than one class."""
-    if not len(bucket):
+    if not len(entries.owner):
         return np.empty(0, dtype=np.bool_)
+    classes, bucket = classes[entries.owner], entries.bucket
     start = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
     mixed = np.minimum.reduceat(classes, start) != np.maximum.reduceat(classes, start)
-    far = np.maximum.reduceat(reach, start) >= step
+    far = np.maximum.reduceat(entries.reach, start) >= step
     return np.repeat(mixed & far, np.diff(np.append(start, len(bucket))))
 
 

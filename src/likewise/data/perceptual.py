@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.data.near_duplicates import UInt64
 from likewise.errors import DataError
 from likewise.types import Float32, Float64
 
+UInt64 = NDArray[np.uint64]
+
+HASH_BITS = 64
 SIDE = 32  # of the picture that phash looks at
 LOWEST = 8  # frequencies kept in each direction
 THUMBNAIL = (16, 16, 3)
 SLICE = 1024  # pictures at a time: 8 MB as float64
 ROUNDING = 1e-9  # of the greatest that a coefficient can be; float64 errs by 1e-16, one grey level of one pixel makes 1e-5
-PLACES = np.arange(63, -1, -1, dtype=np.uint64)  # the bit of each comparison, in reading order
+PLACES = np.arange(HASH_BITS - 1, -1, -1, dtype=np.uint64)  # the bit of each comparison, in reading order
 
 
 def phash(small: NDArray[Any]) -> UInt64:
@@ -106,7 +108,7 @@ def _cosines() -> Float64:
 
 def _packed(bits: NDArray[np.bool_]) -> UInt64:
     """64 bits of each picture as one number, the first in its highest bit."""
-    hashes: UInt64 = np.bitwise_or.reduce(bits.reshape(len(bits), 64).astype(np.uint64) << PLACES, axis=1)
+    hashes: UInt64 = np.bitwise_or.reduce(bits.reshape(len(bits), HASH_BITS).astype(np.uint64) << PLACES, axis=1)
     return hashes
 
 

@@ -21,7 +21,7 @@ UNIT_TOLERANCE = 0.01  # of a normal's length: room for values written with two 
 SHOWN = 40  # characters of a value in messages
 REMEDY = "mend the line, or leave the picture out"
 WHOLE = re.compile(r"[0-9]{1,18}")  # fits into 64 bits
-DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 RANGES = {
     "target_latitude": (-90.0, 90.0),
     "target_longitude": (-180.0, 180.0),
@@ -88,8 +88,8 @@ def parse(text: str, name: str) -> View:
     """
     lines = [words for line in text.splitlines() if (words := line.split()) and words[0] == MARK]
     if len(lines) != 1:
-        found = "no line" if not lines else f"{len(lines)} lines"
-        raise DataError(f'{name} has {found} that begin with "{MARK}"; write one: "{MARK}" and {len(COLUMNS)} values.')
+        found = f"{len(lines)} lines that begin" if lines else "no line that begins"
+        raise DataError(f'{name} has {found} with "{MARK}"; write one: "{MARK}" and {len(COLUMNS)} values.')
     words = lines[0][1:]
     if len(words) != len(COLUMNS):
         raise DataError(f'{name} has {len(words)} values after "{MARK}", not {len(COLUMNS)}; {REMEDY}.')

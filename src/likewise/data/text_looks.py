@@ -24,8 +24,14 @@ from likewise.types import Int64
 
 TRIPLE = 3
 WORDS_KEPT = 1_000_000  # hashes of words at hand, about 100 MB
-# A word, or one symbol. Not symbols: blanks, and punctuation, which editors and typesetters change without changing a text.
-WORD = re.compile(r"""[^\W_]+|[^\w\s.,;:!?'"()\[\]{}‐-―…·•“”„‘’‚«»‹›`´¡¿\-]""")
+# A word, or one symbol. Not symbols: blanks, and punctuation, which editors and typesetters change without changing a text; the
+# last row is that of Armenian, Hebrew, Arabic, Indian, Chinese and Japanese texts.
+WORD = re.compile(
+    r"""[^\W_]+|[^\w\s.,;:!?'"()\[\]{}‐-―…·•“”„‘’‚«»‹›`´¡¿\-"""
+    r"""\u055A-\u055F\u0589\u058A\u05BE\u05C0\u05C3\u05F3\u05F4\u060C\u061B\u061F\u06D4\u0964\u0965\u3001-\u3003\u3008-\u3011\u3014-\u301F\u30FB]"""
+)
+# Not seen, and anywhere in a word: soft hyphens, joiners, marks of direction and of bytes' order, selectors of variants.
+UNSEEN = re.compile(r"[\u00AD\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFE00-\uFE0F\uFEFF]")
 FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)  # odd: xxHash's primes
 
 
@@ -38,7 +44,8 @@ def text_looks(slices: Iterable[Sequence[str]], options: FingerprintOptions, spo
     with spool.open("wb") as file:
         for texts in slices:
             tokens = [normalized_words(text) for text in texts]
-            words.append(np.fromiter((_hash(" ".join(w) or f"\0{t}") for w, t in zip(tokens, texts, strict=True)), np.uint64))
+            # Without words, a text is compared as it is; after a blank, with which no words begin.
+            words.append(np.fromiter((_hash(" ".join(w) or f" {t}") for w, t in zip(tokens, texts, strict=True)), np.uint64))
             if not exact_only:
                 elements, size = triples(tokens, hashes)
                 elements.tofile(file)
@@ -60,6 +67,7 @@ def text_looks(slices: Iterable[Sequence[str]], options: FingerprintOptions, spo
 def normalized_words(text: str) -> list[str]:
     """The words of a text as they are compared."""
     if not text.isascii():
+        text = UNSEEN.sub("", text)
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return WORD.findall(text.casefold())
 

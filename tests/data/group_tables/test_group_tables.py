@@ -22,7 +22,7 @@ from likewise.artifacts.draft import Draft
 from likewise.artifacts.run import Run
 from likewise.data.group_tables import files
 from likewise.data.group_tables.deduplicate import deduplicate
-from likewise.data.group_tables.files import tables_at
+from likewise.data.group_tables.files import Writer, tables_at
 from likewise.data.group_tables.merge import merge
 from likewise.data.group_tables.repair import repair
 from likewise.data.group_tables.small_groups import drop_single
@@ -49,6 +49,15 @@ def test_of_what_ingest_has_written_the_items_are_taken(tmp_path: Path) -> None:
 def ingested(draft: Draft, options: object) -> None:
     draft.write_table("items-00000.parquet", items(["a", "b"], ["x", "y"]))
     draft.write_table("pairs.parquet", pa.table({"a": [0], "b": [1]}))
+
+
+def test_of_any_other_folder_all_tables_are_taken(tmp_path: Path) -> None:
+    """Also beside tables that are called as ingest calls its own."""
+    names = ["MORE.PARQUET", "items-00000.parquet", "more.parquet"]
+    paths = [write(tmp_path / name, items([name], ["x"])) for name in names]
+    assert tables_at([tmp_path]) == paths
+    merge([tmp_path], tmp_path / "out")
+    assert read(tmp_path / "out")["id"].to_pylist() == names
 
 
 @pytest.mark.parametrize(
@@ -132,6 +141,29 @@ def test_a_target_that_is_there_is_not_touched(tmp_path: Path, name: str) -> Non
         with pytest.raises(DataError, match="is there already"):
             WORKS[name](paths, target)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_target_that_cannot_be_made(tmp_path: Path, name: str) -> None:
+    paths = two_tables(tmp_path / "in")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").symlink_to("empty")
+    for target, reason in ((paths[0] / "out", "cannot be written"), (tmp_path / "link", "there"), (tmp_path / "other", "there")):
+        with pytest.raises(DataError, match=reason) as caught:
+            WORKS[name](paths, target)
+        assert str(target) in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["empty", "in", "link", "other"]
+
+
+def test_slices_without_rows_do_not_pile_up(tmp_path: Path) -> None:
+    table = items(["a"], ["x"])
+    with Writer(tmp_path / "1.parquet", table.schema) as writer:
+        for _ in range(100):
+            writer.add(table.slice(1))
+        assert writer._waiting["id"].num_chunks <= 1
+        writer.add(table)
+    assert pq.read_table(tmp_path / "1.parquet").equals(table)
 
 
 @pytest.mark.parametrize("name", WRITING)

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.group_tables.tables import items, read, two_tables, write
+from likewise.artifacts.draft import Draft
+from likewise.artifacts.run import Run
 from likewise.data.group_tables.old_columns import OLD_COLUMNS
 from likewise.data.group_tables.repair import repair
 from likewise.data.image_refs import image_digest
@@ -170,6 +172,22 @@ def test_in_place_all_tables_are_read_before_one_is_written(tmp_path: Path) -> N
     repair([tmp_path])
     assert pq.read_table(good).to_pydict() == {"id": ["1"]}
     assert [path.name for path in tmp_path.iterdir()] == ["1.parquet"]
+
+
+def test_a_table_of_a_run_is_not_repaired_in_place(tmp_path: Path) -> None:
+    def ingested(draft: Draft, options: object) -> None:
+        draft.write_table("items-00000.parquet", items(["a"], ["x"], lat=[1.0]))
+
+    with Run(tmp_path / "run") as r:
+        artifact = r.stage(ingested, {}, name="ingest")
+    assert artifact is not None
+    assert repair([tmp_path / "run"], dry_run=True).tables[0].changed
+    with pytest.raises(DataError, match="belongs to a run"):
+        repair([write(tmp_path / "1.parquet", pa.table({"image_id": ["a"]})), tmp_path / "run"])
+    artifact.verify()
+    assert pq.read_schema(tmp_path / "1.parquet").names == ["image_id"]
+    repair([tmp_path / "run"], tmp_path / "out")
+    assert "target_latitude" in read(tmp_path / "out").column_names
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from likewise.artifacts.artifact import MANIFEST
 from likewise.artifacts.files import sync, sync_tree
 from likewise.artifacts.run import current
 from likewise.data.corpus import items_file
@@ -24,8 +25,8 @@ from likewise.data.table import missing_column
 from likewise.errors import DataError
 
 ID, GROUP = "id", "group"
-ROWS = 64  # images in memory at a time, and in a row group
-SMALL_ROWS = 8192  # rows at a time where no image is read
+ROWS = 64  # images in memory at a time, and rows of a row group
+SMALL_ROWS = 8192  # rows in memory at a time where no column that is read holds bytes
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for damaged files
 
 
@@ -56,8 +57,13 @@ def tables_at(paths: Sequence[Path]) -> list[Path]:
 def _tables_in(folder: Path) -> list[Path]:
     ingested = current(folder, "ingest")
     place = folder if ingested is None else ingested.path
-    files = sorted(file for file in place.glob("*.parquet") if file.is_file() and not file.name.startswith("."))
-    return [file for file in files if file.name.startswith("items-")] or files
+    ours = (place / MANIFEST).is_file()  # what ingest has written, of which other tables are no items
+    return sorted(
+        file
+        for file in place.iterdir()
+        if file.name.lower().endswith(".parquet") and not file.name.startswith(".") and file.is_file()
+        if file.name.startswith("items-") or not ours
+    )
 
 
 def schema_of(path: Path, required: Sequence[str] = (), *, plain: bool = True) -> pa.Schema:
@@ -95,7 +101,8 @@ def slices(path: Path, columns: Sequence[str] | None = None, *, plain: bool = Tr
     """The rows of a table, a few at a time; DataError where it is damaged."""
     row = 0
     with _opened(path) as file:
-        batches = file.iter_batches(ROWS if columns is None else SMALL_ROWS, columns=columns and list(columns))
+        read = [field.type for field in file.schema_arrow if columns is None or field.name in columns]
+        batches = file.iter_batches(ROWS if any(map(_holds_bytes, read)) else SMALL_ROWS, columns=columns and list(columns))
         while True:
             try:
                 batch = next(batches, None)
@@ -109,6 +116,24 @@ def slices(path: Path, columns: Sequence[str] | None = None, *, plain: bool = Tr
                 raise DataError(f"{path} is damaged after row {row} ({first_line(error)}); write the file again.") from error
             row += len(table)
             yield table
+
+
+def filled_up(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns and types of the schema, null where it has none."""
+    columns = [
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def is_binary(type_: pa.DataType) -> bool:
+    """Whether values are bytes, such as encoded images."""
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_))
+
+
+def _holds_bytes(type_: pa.DataType) -> bool:
+    return is_binary(type_) or any(_holds_bytes(type_.field(number).type) for number in range(type_.num_fields))
 
 
 def _opened(path: Path) -> pq.ParquetFile:
@@ -167,6 +192,8 @@ class Writer:
 
     def add(self, table: pa.Table) -> None:
         """Write a slice, of which less than a row group may wait for the next one."""
+        if not len(table):
+            return  # else empty pieces would pile up
         self._waiting = pa.concat_tables([self._waiting, table])
         whole = len(self._waiting) // ROWS * ROWS
         if whole:
@@ -178,11 +205,14 @@ class Writer:
 def new_folder(target: Path) -> Iterator[Path]:
     """A folder to fill; it becomes `target`, whole, when the block ends without an error."""
     target = target.absolute()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise DataError(f"{target} is there already; name a new folder.")
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    try:
+        if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+            raise DataError(f"{target} is there already; name a new folder.")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written ({error.strerror}); name a folder elsewhere.") from error
     try:
         yield beside
         sync_tree(beside)

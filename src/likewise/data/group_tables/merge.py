@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from likewise.data.corpus import items_file
-from likewise.data.group_tables.files import ID, Writer, new_folder, schema_of, slices, tables_at
+from likewise.data.group_tables.files import ID, Writer, filled_up, new_folder, schema_of, slices, tables_at
 from likewise.data.group_tables.words import counted, examples
 from likewise.errors import DataError
 
@@ -43,24 +43,20 @@ def merge(paths: Sequence[Path], target: Path, *, rows_per_file: int = 100_000) 
     tables = tables_at(paths)
     schemas = {path: schema_of(path, required=(ID,)) for path in tables}
     united = _united(schemas)
-    rows = written = room = 0
+    rows, written, room = 0, 1, rows_per_file
     with new_folder(target) as folder, ExitStack() as open_one:
-        writer: Writer | None = None
+        writer = open_one.enter_context(Writer(folder / items_file(0), united))
         for path in tables:
             for part in slices(path):
                 rows += len(part)
-                part = _filled_up(part, united)
+                part = filled_up(part, united)
                 while len(part):
-                    if writer is None or not room:
+                    if not room:
                         open_one.close()
                         writer = open_one.enter_context(Writer(folder / items_file(written), united))
                         room, written = rows_per_file, written + 1
                     writer.add(part.slice(0, room))
                     part, room = part.slice(room), room - min(room, len(part))
-        if writer is None:
-            open_one.enter_context(Writer(folder / items_file(0), united))
-            written = 1
-        open_one.close()  # before the folder appears
     missing = {name: tuple(path for path in tables if name not in schemas[path].names) for name in united.names}
     return Merged(len(tables), written, rows, {name: lacking for name, lacking in missing.items() if lacking})
 
@@ -79,12 +75,3 @@ def _united(schemas: Mapping[Path, pa.Schema]) -> pa.Schema:
                     "cast one of them, or repair both tables if they are older ones."
                 )
     return pa.schema({name: pa.string() if pa.types.is_null(type_) else type_ for name, (type_, _) in types.items()})
-
-
-def _filled_up(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with all columns of the schema, null where it has none."""
-    columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)

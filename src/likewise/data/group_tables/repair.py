@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from likewise.artifacts.artifact import MANIFEST
 from likewise.artifacts.files import replacing
 from likewise.data.corpus import items_file
 from likewise.data.group_tables.files import Writer, new_folder, schema_of, slices, tables_at
 from likewise.data.group_tables.repair_plan import Plan
 from likewise.data.group_tables.words import counted
+from likewise.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ def repair(paths: Sequence[Path], target: Path | None = None, *, dry_run: bool =
 
     Known old columns get their names of today (`OLD_COLUMNS`), ids and groups become texts, numbers of `street_view.COLUMNS` get
     their types, and `image` its parts: encoded bytes that stand alone become one of them, and digests are computed from the bytes
-    where these are. Repairing again changes nothing. In place, all tables are read through before the first one is written.
-    With `dry_run` nothing is written. DataError for a value that cannot be cast, a row without an id or an image.
+    where these are. Repairing again changes nothing. In place, all tables are read through before the first one is written, and
+    those of a run are refused. With `dry_run` nothing is written. DataError for a value that cannot be cast, a row without an id
+    or an image.
     """
     tables = tables_at(paths)
     if target is not None and not dry_run:
@@ -64,10 +67,13 @@ def repair(paths: Sequence[Path], target: Path | None = None, *, dry_run: bool =
             found = tuple(_repaired(path, folder / items_file(number)) for number, path in enumerate(tables))
         return Repaired(found, dry_run)
     found = tuple(_repaired(path, None) for path in tables)
-    for table in found:
-        if table.changed and not dry_run:
-            with replacing(table.path.resolve()) as temporary:
-                _repaired(table.path, temporary)
+    changed = [] if dry_run else [table.path.resolve() for table in found if table.changed]
+    for path in changed:
+        if (path.parent / MANIFEST).is_file():
+            raise DataError(f"{path} belongs to a run, which would find it damaged; name a new folder to write.")
+    for path in changed:
+        with replacing(path) as temporary:
+            _repaired(path, temporary)
     return Repaired(found, dry_run)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from likewise.data.group_tables.files import GROUP, ID, ids_of, plain_type
+from likewise.data.group_tables.files import GROUP, ID, ids_of, is_binary, plain_type
 from likewise.data.group_tables.old_columns import OLD_COLUMNS, WITHIN_DATASET
 from likewise.data.group_tables.words import first_line
 from likewise.data.image_refs import DIGEST_BYTES, image_digest
@@ -101,7 +101,7 @@ class Plan:
                 if unknown := next((field.name for field in stored if field.name not in _PARTS), None):
                     raise DataError(f'{self._path} has the unknown part "{unknown}" in its column "{IMAGE}"; make it a column.')
                 return {}
-            if not _is_binary(stored):
+            if not is_binary(stored):
                 raise DataError(
                     f'{self._path} has {stored} in its column "{IMAGE}", not encoded images; read the pictures in again.'
                 )
@@ -112,7 +112,7 @@ class Plan:
                 name in names
                 and new != part
                 and part not in parts
-                and (part != "bytes" or _is_binary(self._stored.field(name).type))
+                and (part != "bytes" or is_binary(self._stored.field(name).type))
             ):
                 parts[part] = name
         return parts if "bytes" in parts else {}
@@ -172,7 +172,3 @@ class Plan:
         if not self._image and part in [field.name for field in table[IMAGE].type]:
             return self._cast(pc.struct_field(table[IMAGE], part), IMAGE, type_, start).combine_chunks()
         return pa.nulls(len(table), type_)
-
-
-def _is_binary(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from likewise.data.group_tables.files import GROUP, ID, copy_rows, schema_of, slices, tables_at
+from likewise.data.group_tables.files import GROUP, ID, copy_rows, filled_up, ids_of, schema_of, slices, tables_at
 from likewise.data.group_tables.words import EXAMPLES, counted, examples
 from likewise.errors import DataError
 
@@ -49,30 +49,35 @@ def drop_single(paths: Sequence[Path], target: Path, *, at_least: int = 2) -> Sm
     tables = tables_at(paths)
     for path in tables:
         schema_of(path, required=(ID, GROUP))
-    sizes = group_sizes(tables)
-    small = [name for name, count in sizes.items() if count < at_least]
-    small_groups = pa.array(small, pa.string())
+    sizes = group_sizes(ids_and_groups(tables))
+    small = dict.fromkeys(name for name, count in sizes.items() if count < at_least)
     rows = kept_rows = without = 0
 
     def kept(part: pa.Table, path: Path, start: int) -> pa.Array[Any]:
         nonlocal rows, kept_rows, without
-        group = part[GROUP].cast(pa.string())
-        chosen = pc.invert(pc.is_in(group, value_set=small_groups, skip_nulls=True))
+        ids_of(part, path, start)  # rows without an id were in no count
+        chosen = [name not in small for name in part[GROUP].cast(pa.string()).to_pylist()]
         rows += len(part)
-        kept_rows += int(pc.sum(chosen).as_py() or 0)
-        without += group.null_count
-        return chosen
+        kept_rows += sum(chosen)
+        without += part[GROUP].null_count
+        return pa.array(chosen, pa.bool_())
 
     copy_rows(tables, target, kept)
-    return SmallGroupsDropped(at_least, rows, kept_rows, without, len(sizes), len(small), tuple(small[:EXAMPLES]))
+    return SmallGroupsDropped(at_least, rows, kept_rows, without, len(sizes), len(small), tuple(islice(small, EXAMPLES)))
 
 
-def group_sizes(tables: Sequence[Path]) -> dict[str, int]:
-    """How many different ids each group has, over all tables; in the order in which the groups are met."""
-    pieces: list[pa.Table] = [pa.table({ID: pa.array([], pa.string()), GROUP: pa.array([], pa.string())})]
+def ids_and_groups(tables: Sequence[Path]) -> pa.Table:
+    """The columns `id` and `group` of all tables as texts; groups are null where a table has none."""
+    schema = pa.schema({ID: pa.string(), GROUP: pa.string()})
+    pieces = [schema.empty_table()]
     for path in tables:
-        if GROUP in schema_of(path, required=(ID,)).names:
-            pieces += [part.select([ID, GROUP]).cast(pieces[0].schema) for part in slices(path, (ID, GROUP))]
-    totals = pa.concat_tables(pieces).group_by(GROUP, use_threads=False).aggregate([(ID, "count_distinct")])
+        present = [name for name in schema_of(path, required=(ID,)).names if name in (ID, GROUP)]
+        pieces += [filled_up(part, schema) for part in slices(path, present)]
+    return pa.concat_tables(pieces)
+
+
+def group_sizes(rows: pa.Table) -> dict[str, int]:
+    """How many different ids each group has; in the order in which the groups are met."""
+    totals = rows.group_by(GROUP, use_threads=False).aggregate([(ID, "count_distinct")])
     counts = zip(totals[GROUP].to_pylist(), totals[f"{ID}_count_distinct"].to_pylist(), strict=True)
     return {name: count for name, count in counts if name is not None}

@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from likewise.data.group_tables.files import GROUP, ID, schema_of, slices, tables_at
-from likewise.data.group_tables.small_groups import group_sizes
+from likewise.data.group_tables.files import GROUP, ID, tables_at
+from likewise.data.group_tables.small_groups import group_sizes, ids_and_groups
 from likewise.data.group_tables.words import counted
 
 
@@ -73,22 +71,15 @@ class Summary:
 def summary(paths: Sequence[Path]) -> Summary:
     """Count what tables hold. A group's images are its different ids over all tables. Reads and holds ids and groups only."""
     tables = tables_at(paths)
-    ids: list[Any] = [pa.array([], pa.string())]
-    rows = without = 0
-    for path in tables:
-        has_group = GROUP in schema_of(path, required=(ID,)).names
-        for part in slices(path, (ID, GROUP) if has_group else (ID,)):
-            rows += len(part)
-            without += part[GROUP].null_count if has_group else len(part)
-            ids += part[ID].chunks
-    sizes = list(group_sizes(tables).values())
+    rows = ids_and_groups(tables)
+    sizes = list(group_sizes(rows).values())
     return Summary(
         tables=len(tables),
         bytes=sum(path.stat().st_size for path in tables),
-        rows=rows,
-        ids=int(pc.count_distinct(pa.chunked_array(ids)).as_py()),
+        rows=len(rows),
+        ids=int(pc.count_distinct(rows[ID]).as_py()),
         groups=len(sizes),
-        without_group=without,
+        without_group=rows[GROUP].null_count,
         images_per_group=_spread(sizes) if sizes else None,
     )
 
