@@ -9,7 +9,7 @@ import pytest
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.artifacts.run import Run, current, leftovers, versioned
-from likewise.errors import Terminated, UserError
+from likewise.errors import DamagedArtifact, Terminated, UserError
 from likewise.options import Options
 
 
@@ -151,6 +151,14 @@ def test_leftovers_are_what_is_no_longer_in_force(tmp_path: Path) -> None:
     assert in_force is not None
     assert found != in_force.path
     assert found.parent == in_force.path.parent
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\0", b"../../elsewhere", b"nothing-of-this-name"])
+def test_a_damaged_pointer_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "shout").mkdir()
+    (tmp_path / "shout" / "current").write_bytes(content)
+    with pytest.raises(DamagedArtifact, match=r"shout"):
+        current(tmp_path, "shout")
 
 
 def test_what_is_no_artifact_is_no_leftover(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from likewise.artifacts.artifact import Artifact
 from likewise.data.archives import ImageArchiveSource
 from likewise.data.corpus import Corpus
+from likewise.data.image_refs import image_digest
 from likewise.data.ingest import ingest
 from likewise.data.options import ImageArchiveOptions
 from likewise.data.pixels import decode
@@ -53,6 +55,21 @@ def test_annotated_pictures_have_the_ids_and_groups_of_their_lines(tmp_path: Pat
     ref = corpus.payload([3])[0]
     assert ref.path == "w/9.png"
     np.testing.assert_array_equal(decode(ref.read(), ref.name), picture(9))
+
+
+def test_references_take_no_memory_until_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "tars"
+    folder.mkdir()
+    write_archive(folder / "a.tar", {f"{number:02}": picture(number) for number in range(70)}, {})  # more than a row group
+    corpus = Corpus(ingested(tmp_path, path=str(folder)))
+    refs = corpus.payload(range(70))
+    assert "image.bytes" not in {name for _, name in corpus._parts._held}
+    assert all(ref.data is None for ref in refs)
+    again = pickle.loads(pickle.dumps(refs[69]))
+    for number, ref in ((3, refs[3]), (69, refs[69]), (69, again)):
+        data = ref.read()
+        assert image_digest(data) == ref.key
+        np.testing.assert_array_equal(decode(data, ref.name), picture(number))
 
 
 def test_the_contract_of_sources(tmp_path: Path) -> None:

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from likewise.data import text_looks as text_looks_module
 from likewise.data.components import components
 from likewise.data.fingerprints import fingerprint
-from likewise.data.image_refs import ImageRef
 from likewise.data.options import FingerprintOptions
-from likewise.data.pixels import small_look
 from likewise.data.text_looks import normalized_words, text_looks
 from likewise.testing.artifacts import draft, publish
 
@@ -165,24 +163,6 @@ def test_the_same_texts_give_the_same_bytes(tmp_path):
     texts = [BASE, BASE + " today", "other"]
     one, other = (stage(tmp_path, texts, threshold=0.7) for _ in range(2))
     assert one.content == other.content
-
-
-@pytest.mark.parametrize(("kind", "most"), [("text", 4096), ("image", 64)])
-def test_pictures_are_read_a_few_at_a_time(tmp_path, kind, most):
-    """They may come with their encoded bytes."""
-    asked = []
-
-    class Noted(Texts):
-        def payload(self, rows):
-            asked.append(len(rows))
-            return [self.texts[row] for row in rows]
-
-    look = small_look(np.zeros((32, 32), np.uint8)).to_bytes()
-    noted = Noted(["text"] * 5000 if kind == "text" else [ImageRef(b"key", look=look)] * 5000)
-    noted.kind = kind
-    fingerprint(draft(tmp_path), FingerprintOptions(), noted)
-    assert max(asked) == most
-    assert sum(asked) == 5000
 
 
 def test_an_empty_corpus(tmp_path):

@@ -215,7 +215,7 @@ class Run:
 
     def _make_current(self, stage: str, key: str) -> None:
         path = self.folder / stage / CURRENT
-        if not path.exists() or path.read_text(encoding="utf-8").strip() != key:
+        if not path.exists() or path.read_bytes().strip() != key.encode():
             with replacing(path) as temporary:
                 temporary.write_text(key + "\n", encoding="utf-8")
 
@@ -255,11 +255,14 @@ def _state(thing: str) -> Any:
 
 
 def current(folder: Path, stage: str) -> Artifact | None:
-    """The artifact in force of a stage in a run's folder, or None."""
+    """The artifact in force of a stage in a run's folder, or None. DamagedArtifact where what names it is no name."""
     pointer = folder / stage / CURRENT
     if not pointer.is_file():
         return None
-    return Artifact(folder / stage / pointer.read_text(encoding="utf-8").strip())
+    name = pointer.read_bytes().strip().decode("utf-8", "replace")
+    if not name.isprintable() or "/" in name:
+        raise DamagedArtifact(f"{pointer} names no artifact; remove it, and the stage is run again.")
+    return Artifact(folder / stage / name)
 
 
 def versions() -> dict[str, str]:

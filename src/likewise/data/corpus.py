@@ -10,18 +10,19 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from likewise.artifacts.artifact import Folder
 from likewise.data.groups import Groups
-from likewise.data.payloads import FEATURES, PAYLOADS, from_column, matrix
+from likewise.data.payloads import ENCODED, FEATURES, IMAGE, PAYLOADS, TOLD, matrix, references
 from likewise.types import ROLES, Float32, Int64, Items, Pairs, Role, Scope
 
 
@@ -121,8 +122,20 @@ class Corpus:
         return self._row_by_id[item]
 
     def payload(self, rows: Sequence[int] | Int64) -> Any:
-        """The payloads of the given rows, in their order: a list of texts or `ImageRef`s, or features [n, F] float32."""
-        return from_column(self.kind, self._parts.take(np.asarray(rows, dtype=np.int64), (self.kind,))[self.kind])
+        """The payloads of the given rows, in their order: a list of texts or `ImageRef`s, or features [n, F] float32.
+
+        Encoded images that the corpus holds are read when a reference is asked for them.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        if self.kind == IMAGE:
+            return references(self._parts.take(rows, TOLD), [partial(self._encoded, row) for row in rows.tolist()])
+        column = self._parts.take(rows, (self.kind,))[self.kind]
+        return matrix(column) if self.kind == FEATURES else [str(text) for text in column.to_pylist()]
+
+    def _encoded(self, row: int) -> bytes | None:
+        column: pa.ChunkedArray[Any] = self._parts.take(np.array([row]), (ENCODED,))[ENCODED]
+        encoded: bytes | None = column[0].as_py()
+        return encoded
 
     def shard(self, number: int) -> WholeShard:
         """One shard whole, for corpora whose evidence stays within shards. Nothing of it is kept."""
@@ -216,10 +229,10 @@ class _RowGroups:
         self.schema: pa.Schema = pa.unify_schemas([file.schema_arrow for file in self._files]) if paths else pa.schema([])
 
     def take(self, rows: Int64, names: Sequence[str]) -> pa.Table:
-        """The named columns of the given rows, in their order."""
+        """The named columns of the given rows, in their order; "image.path" is that part of the column "image"."""
         assert rows.size == 0 or (rows.min() >= 0 and rows.max() < self._starts[-1]), "rows outside the corpus"
         group_of = np.searchsorted(self._starts, rows, side="right") - 1
-        schema = pa.schema([self.schema.field(name) for name in names])
+        schema = pa.schema({name: self._type(name) for name in names})
         if not rows.size:
             return schema.empty_table()
         order = np.argsort(group_of, kind="stable")
@@ -232,6 +245,16 @@ class _RowGroups:
             pieces.append(pa.Table.from_arrays([column.take(within) for column in columns], schema=schema))
         return pa.concat_tables(pieces).take(pa.array(np.argsort(order), pa.int64()))
 
+    def _parted(self, name: str) -> tuple[str, str | None]:
+        """A column's name, and that of one of its parts if it is asked for."""
+        whole, _, part = name.rpartition(".")
+        return (whole, part) if name not in self.schema.names else (name, None)
+
+    def _type(self, name: str) -> pa.DataType:
+        whole, part = self._parted(name)
+        type_: Any = self.schema.field(whole).type
+        return type_ if part is None else type_.field(part).type
+
     def _column(self, group: int, name: str) -> pa.ChunkedArray[Any]:
         key = (group, name)
         if key in self._held:
@@ -239,11 +262,13 @@ class _RowGroups:
             return self._held[key]
         number, within = self._places[group]
         file = self._files[number]
-        if name in file.schema_arrow.names:
-            column = file.read_row_group(within, columns=[name])[name]
+        whole, part = self._parted(name)
+        if whole in file.schema_arrow.names:
+            column = file.read_row_group(within, columns=[name])[whole]
+            column = column if part is None else pc.struct_field(column, part)
         else:
             rows = int(self._starts[group + 1] - self._starts[group])
-            column = pa.chunked_array([pa.nulls(rows, self.schema.field(name).type)])
+            column = pa.chunked_array([pa.nulls(rows, self._type(name))])
         self._held[key] = column
         self._bytes += column.nbytes
         while self._bytes > self._budget and len(self._held) > 1:

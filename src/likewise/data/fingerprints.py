@@ -15,7 +15,7 @@ from likewise.data.options import FingerprintOptions
 from likewise.data.payloads import IMAGE
 from likewise.data.text_looks import text_looks
 
-TEXTS, PICTURES = 4096, 64  # items in memory at a time; pictures may come with their encoded bytes, some MB each
+SLICE = 4096  # items in memory at a time
 
 
 def fingerprint(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> None:
@@ -53,10 +53,9 @@ def _looks(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> Looks:
 
 
 def _payloads(draft: Draft, corpus: Corpus) -> Iterator[Sequence[Any]]:
-    size = PICTURES if corpus.kind == IMAGE else TEXTS
-    for start in range(0, len(corpus), size):
+    for start in range(0, len(corpus), SLICE):
         draft.progress(start, len(corpus))
-        yield corpus.payload(np.arange(start, min(start + size, len(corpus))))
+        yield corpus.payload(np.arange(start, min(start + SLICE, len(corpus))))
 
 
 def _tell(draft: Draft, looks: Looks, joined: int) -> None:

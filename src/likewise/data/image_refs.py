@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,15 +15,17 @@ PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif", "
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """One encoded image: its `data`, or the file `path` that had it when it was read in. `key` is the digest of those bytes.
+    """One encoded image: its `data`, what is `stored` in a table, or the file `path` that had it when it was read in.
 
-    `look` holds the small look that fingerprints are made of, where it was taken.
+    `key` is the digest of those bytes. `stored` reads them when they are wanted, so that many references take no memory; it gives
+    None where the table has none. `look` holds the small look that fingerprints are made of, where it was taken.
     """
 
     key: bytes = field(repr=False)
     path: str | None = None
     data: bytes | None = field(default=None, repr=False)
     look: bytes | None = field(default=None, repr=False)
+    stored: Callable[[], bytes | None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of_bytes(cls, data: bytes, path: str | None = None) -> ImageRef:
@@ -36,8 +39,9 @@ class ImageRef:
 
     def read(self) -> bytes:
         """The encoded bytes; DataError if the file is gone, or is not what was read in."""
-        if self.data is not None:
-            return self.data
+        held = self.data if self.stored is None else self.stored()
+        if held is not None:
+            return held
         assert self.path is not None
         data = read_file(Path(self.path))
         if image_digest(data) != self.key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ _IMAGE_PARTS: dict[str, pa.DataType] = {
     "look": pa.binary(),
 }
 IMAGES = pa.struct(_IMAGE_PARTS)
+TOLD = tuple(f"{IMAGE}.{part}" for part in ("path", "digest", "look"))  # what a reference has without the encoded bytes
+ENCODED = f"{IMAGE}.bytes"
 
 
 def kind_of(payload: Any) -> str:
@@ -44,14 +46,12 @@ def for_people(payload: Sequence[Any]) -> tuple[str, pa.Array[Any]]:
     return TEXT, pa.array(payload, pa.string())
 
 
-def from_column(kind: str, column: pa.ChunkedArray[Any]) -> Any:
-    """What an encoder is given: a list of texts or of references, or features [n, F] float32."""
-    if kind == FEATURES:
-        return matrix(column)
-    values = column.to_pylist()
-    if kind == IMAGE:
-        return [ImageRef(each["digest"], each["path"], each["bytes"], each["look"]) for each in values]
-    return [str(text) for text in values]
+def references(told: pa.Table, stored: Sequence[Callable[[], bytes | None]]) -> list[ImageRef]:
+    """References from a table with the columns `TOLD`, their bytes to be read when they are wanted."""
+    path, digest, look = (told[name].to_pylist() for name in TOLD)
+    return [
+        ImageRef(key, path=name, look=seen, stored=read) for name, key, seen, read in zip(path, digest, look, stored, strict=True)
+    ]
 
 
 def matrix(column: pa.ChunkedArray[Any]) -> Float32:
