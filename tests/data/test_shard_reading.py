@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -12,11 +15,11 @@ from likewise.artifacts.draft import Draft
 from likewise.data import archives
 from likewise.data.archives import ImageArchiveSource
 from likewise.data.ingest import ingest
-from likewise.data.options import ImageArchiveOptions
-from likewise.data.shard_reading import in_order
+from likewise.data.options import ImageArchiveOptions, PairsOptions
+from likewise.data.shard_reading import _result, in_order
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft
-from likewise.types import Items
+from likewise.types import Items, Remark
 from small_images import picture, write_archive
 
 ARCHIVES = 4
@@ -133,6 +136,76 @@ def test_an_error_ends_what_is_still_read() -> None:
 
     with pytest.raises(DataError, match="broken"):
         list(in_order(work, 5, 2, lambda: None))
+
+
+def test_a_result_that_comes_while_waiting_ends_is_no_error() -> None:
+    class Late(Future[int]):
+        def result(self, timeout: float | None = None) -> int:
+            try:
+                return super().result(timeout)
+            finally:
+                come()
+
+    future = Late()
+
+    def come() -> None:
+        if not future.done():
+            future.set_result(7)
+
+    assert _result(future, come) == 7
+
+
+def test_what_a_source_says_is_said_by_the_run_that_goes_on(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_a_time(2, monkeypatch)
+    whole, read = threading.Event(), ImageArchiveSource.read
+
+    def breaking(self: ImageArchiveSource, shard: str) -> object:
+        if shard == "0.tar":
+            assert whole.wait(timeout=30)
+            raise KeyboardInterrupt
+        yield from read(self, shard)
+        yield Remark(f"{shard} is odd.")
+
+    class Keen(Draft):
+        said: ClassVar[list[str]] = []
+
+        def say(self, sentence: str) -> None:
+            self.said.append(sentence)
+
+        @contextmanager
+        def write(self, name: str) -> Iterator[Path]:
+            with super().write(name) as path:
+                yield path
+            if name == "items-00001.parquet":
+                whole.set()
+
+    unfinished = Keen(tmp_path / "keen", stage="ingest")
+    options = ImageArchiveOptions(path=str(folder), on_bad="reject")
+    monkeypatch.setattr(ImageArchiveSource, "read", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(unfinished, options)
+    assert not Keen.said
+    monkeypatch.setattr(ImageArchiveSource, "read", read)
+    ingest(unfinished, options)
+    assert "1.tar is odd." in Keen.said
+
+
+def test_progress_never_goes_back(tmp_path: Path) -> None:
+    """A row gives two items, and is counted once its slice was read."""
+    rows = [f'{{"anchor": "a{number}", "positive": "b{number}"}}\n' for number in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(rows), encoding="utf-8")
+    unfinished = draft(tmp_path, "ingest")
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int, note: str = "") -> None:
+        told.append((done, int(note.split()[0])))
+
+    unfinished.progress = progress  # type: ignore[method-assign]
+    ingest(unfinished, PairsOptions(path=str(tmp_path / "rows.jsonl")))
+    assert told == sorted(told)
+    assert told[-1] == (1, 18)
 
 
 def test_results_come_in_order_and_waiting_is_heard() -> None:

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +22,17 @@ def test_contract_catches_an_encoder_that_mixes_its_batch(tmp_path):
 
     with pytest.raises(AssertionError, match="other items of its batch"):
         check_encoder(Mixing, TEXTS, tmp_path / "model")
+
+
+def test_contract_catches_an_encoder_whose_forward_is_for_one_thread(tmp_path):
+    class Single(FakeEncoder):
+        def forward(self, prepared):
+            self.prepared = prepared
+            time.sleep(0.001)
+            return super().forward(self.prepared)
+
+    with pytest.raises(AssertionError, match="forward is not safe in threads"):
+        check_encoder(Single, TEXTS, tmp_path / "model")
 
 
 def test_contract_catches_a_space_that_ignores_the_weights(tmp_path):

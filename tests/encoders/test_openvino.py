@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ def test_vectors_are_of_unit_length_and_do_not_depend_on_the_batch(last: bool, b
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(5))
     one = torch.cat([ours(ours.prepare([picture(seed)])) for seed in range(5)])
     torch.testing.assert_close(vectors, one, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("batch", [-1, 1])
+def test_threads_compute_side_by_side(batch: int, tmp_path: Path) -> None:
+    ours = encoder(write_openvino(tmp_path, batch=batch))
+    prepared = [ours.prepare([picture(seed), picture(seed + 1)]) for seed in range(4)]
+    alone = [ours(each) for each in prepared]
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(lambda _: [ours(each) for each in prepared], range(20)):
+            assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
 
 
 def test_any_tensor_inside_can_be_the_vector(tmp_path: Path) -> None:

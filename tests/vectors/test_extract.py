@@ -1,5 +1,6 @@
 import json
 import pickle
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,6 +100,14 @@ def test_encoder_is_given_back_as_it_was():
     assert encoder.training
 
 
+def test_a_frozen_part_stays_frozen():
+    encoder = FakeEncoder().train()
+    encoder.embedding.eval()
+    extract(encoder, texts(3), "document", SMALL)
+    assert encoder.training
+    assert not encoder.embedding.training
+
+
 def test_progress_ends_with_everything_done():
     told = []
     extract(FakeEncoder(), texts(30) * 2, "document", SMALL, progress=lambda done, total: told.append((done, total)))
@@ -135,6 +144,22 @@ def test_batch_that_does_not_fit_is_halved_and_counted():
     one = Embed(InPrecision(encoder, "float32"))
     one(texts(5), "document")
     assert one.halved == 2  # 5 → 3 + 2, 3 → 2 + 1
+
+
+def test_batch_that_did_not_fit_is_told_with_its_size():
+    encoder, halved = Counting(), threading.Event()
+
+    def large_after_one(payload):
+        if len(payload) == 3:
+            halved.set()
+            raise MemoryError
+        assert halved.wait(timeout=30), "the first batch is there before the others"
+
+    encoder.fail = large_after_one
+    said = []
+    options = SMALL.model_copy(update={"batch_tokens": 6, "workers": 2})
+    extract(encoder, ["read write open close file folder", "a b", "c d", "e f"], "document", options, say=said.append)
+    assert said == ["A batch of 3 items did not fit in memory; such batches are computed in halves."]
 
 
 def test_item_that_does_not_fit_alone_is_an_error_with_a_remedy():
@@ -309,6 +334,25 @@ def test_killed_stage_goes_on_from_the_last_whole_part_with_the_same_bytes(run, 
     total = len(set(corpus.payload(corpus.rows("query")))) + len(set(corpus.payload(corpus.rows("document"))))
     assert 0 < total - sum(computed_after) <= before
     assert publish(disturbed).content == publish(undisturbed).content
+
+
+def test_parts_of_another_plan_are_not_taken_for_ours(run, tmp_path, monkeypatch):
+    corpus, model = run
+    options = EmbedOptions(batch_items=5, part_items=7, precision="float32", device="cpu")
+    undisturbed, disturbed = draft(tmp_path, "embed"), draft(tmp_path, "embed")
+    embed(undisturbed, options, model, corpus)
+    monkeypatch.setattr(extraction, "BATCH_TOKENS_CPU", 24)  # as another machine, or another version, would have it
+
+    def dies_late(done, total, note=""):
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(disturbed, "progress", dies_late)
+    with pytest.raises(KeyboardInterrupt):
+        embed(disturbed, options, model, corpus)
+    monkeypatch.undo()
+    embed(disturbed, options, model, corpus)
+    np.testing.assert_allclose(Vectors(publish(disturbed)).array, Vectors(publish(undisturbed)).array, atol=1e-6)
 
 
 def test_finished_stage_is_not_done_again(run, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import threading
+from contextlib import suppress
 
 import pytest
 import torch
@@ -72,3 +73,50 @@ def test_threads_take_turns_where_code_is_compiled():
 )
 def test_there_are_no_more_threads_than_batches(device, batches, wanted, expected):
     assert Lanes.of(torch.device(device), EXACT, batches, wanted) == Lanes(expected, together=device == "cpu")
+
+
+def test_an_error_leaves_what_has_not_begun():
+    all_threads, gate = torch.get_num_threads(), threading.Event()
+    begun = []
+    with suppress(KeyboardInterrupt), Lanes(1, together=True).pool() as threads:
+        threads.submit(gate.wait, 10)
+        threads.submit(begun.append, 2).add_done_callback(lambda _: gate.set())
+        raise KeyboardInterrupt
+    assert not begun
+    assert torch.get_num_threads() == all_threads
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_error_told_is_that_of_the_first_batch_that_has_one(workers):
+    class Broken(FakeEncoder):
+        def forward(self, prepared):
+            if len(prepared["words"]) in (3, 5):
+                raise RuntimeError(f"broken at {len(prepared['words'])}")
+            return super().forward(prepared)
+
+    items = [" ".join(["word"] * count) for count in range(1, 9)]
+    options = EmbedOptions(batch_items=1, precision="float32", backend="torch", device="cpu", workers=workers)
+    encoder = Broken().train()
+    for _ in range(5):
+        with pytest.raises(RuntimeError, match="broken at 5"):  # the longest go first
+            extract(encoder, items, options=options)
+    assert encoder.training
+    assert torch.get_num_threads() == 2
+
+
+def test_a_thread_that_begins_beside_a_pool_has_all_threads():
+    found = []
+
+    def beside():
+        lanes = Lanes.of(torch.device("cpu"), EXACT, 9, None)
+        with lanes.pool() as threads:
+            found.append((lanes.threads, threads.submit(torch.get_num_threads).result()))
+        found.append(torch.get_num_threads())
+
+    with Lanes(2, together=True).pool() as threads:
+        assert threads.submit(torch.get_num_threads).result() == 1
+        other = threading.Thread(target=beside)
+        other.start()
+        other.join()
+    assert found == [(2, 1), 2]
+    assert torch.get_num_threads() == 2

@@ -73,6 +73,25 @@ def test_what_is_not_multiplied_is_shared_and_what_occurs_twice_is_converted_onc
     assert module[1].weight.dtype == torch.float32
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")
+def test_traced_and_scripted_modules_are_converted_or_left_as_they_are():
+    class Traceable(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+
+        def forward(self, given):
+            return self.linear(given).relu()
+
+    scripted = torch.jit.script(Traceable())
+    module = nn.Sequential(torch.fx.symbolic_trace(Traceable()), scripted)
+    twin = precision._converted(module, torch.bfloat16)
+    assert twin[0].linear.weight.dtype == torch.bfloat16
+    assert twin[1] is scripted
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(twin(torch.ones(2, 3)), module(torch.ones(2, 3)))
+
+
 def test_least_cosine_is_of_the_worst_row():
     a = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
     b = torch.tensor([[2.0, 0.0], [0.0, 0.0], [1.0, 0.0]])

@@ -29,7 +29,7 @@ from likewise.types import Items, Reject
 
 LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
 SLICE, SLICE_BYTES = 256, 64 << 20  # images, or bytes of them in memory, read in before they are handed on
-READERS = 8  # shards of images read at the same time, at most: each holds a slice
+READERS = 8  # shards of images read at the same time, at most: each holds a slice, and the one before until that is full
 ROOT = "images"  # the shard of what lies in the folder itself
 
 

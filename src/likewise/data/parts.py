@@ -36,7 +36,7 @@ class Parts:
         self._stop = stop
         self._digests = array("Q")  # of each item's payload, by row
         self.shards = list(source.shards())
-        self._read = [0] * len(self.shards)  # rows, so far
+        self._read = [0] * len(self.shards)  # items, so far
         self._reused: set[int] = set()
         self.items: dict[str, int] = {}
         self.sizes: list[int] = []
@@ -58,8 +58,8 @@ class Parts:
                 self._reused.add(number)
                 return read_back(self._draft, number)
 
-            def counted(rows: int) -> None:
-                self._read[number] = rows
+            def counted(items: int) -> None:
+                self._read[number] = items
                 go_on()
                 if threads == 1:
                     self._tell()
@@ -78,7 +78,7 @@ class Parts:
 
     def _tell(self) -> None:
         """How far the reading is."""
-        self._draft.progress(len(self.sizes), len(self.shards), f"{sum(self._read):,} rows")
+        self._draft.progress(len(self.sizes), len(self.shards), f"{sum(self._read):,} items")
 
     def _stands_alone(self, old: int) -> bool:
         """Whether the file of an earlier artifact's shard has all its items: none of them was left out."""
@@ -103,10 +103,10 @@ class Parts:
         if repeated:
             leave_out(self._draft, number, repeated)
         self.sizes.append(len(told.ids) - len(repeated))
-        rows = self._draft.json(part_file("tally", number))["rows"]
-        self.rows += rows
-        self._read[number] = rows
-        for sentence in told.remarks:
+        self._read[number] = len(told.ids)
+        tally = self._draft.json(part_file("tally", number))
+        self.rows += tally["rows"]
+        for sentence in tally["remarks"]:
             self._draft.say(sentence)
 
     def _shard_of(self, row: int) -> str:

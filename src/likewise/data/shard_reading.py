@@ -9,7 +9,7 @@ import threading
 from array import array
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,17 +26,16 @@ from likewise.types import Items, Links, Reject, Remark, Source, Tally
 
 T = TypeVar("T")
 Counted = Callable[[int], None]
-"""Hears how many items and rejects of a shard were read so far; what it raises ends the reading."""
+"""Hears how many items of a shard were read so far; what it raises ends the reading."""
 
 
 @dataclass(slots=True)
 class ShardItems:
-    """What a shard's file of items holds but for the payloads, of which `digests` has a number each, and what the source said."""
+    """What a shard's file of items holds but for the payloads, of which `digests` has a number each."""
 
     ids: list[str] = field(default_factory=list)
     digests: array[int] = field(default_factory=lambda: array("Q"))
     roles: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
 
     def add(self, name: str, digest: int, role: str) -> None:
         """One item more."""
@@ -59,7 +58,7 @@ def read_shard(draft: Draft, number: int, shard: str, source: Source, *, stop: b
         rows = reading.pour(source, **tables)
         for table in tables.values():
             table.close()
-        draft.write_json(part_file("tally", number), {"rows": rows, "repeated": 0})
+        draft.write_json(part_file("tally", number), {"rows": rows, "repeated": 0, "remarks": reading.remarks})
     return reading.told
 
 
@@ -94,6 +93,7 @@ class _Reading:
 
     def __init__(self, shard: str, stop: bool, counted: Counted) -> None:
         self.told = ShardItems()
+        self.remarks: list[str] = []
         self._shard = shard
         self._stop = stop
         self._counted = counted
@@ -114,7 +114,7 @@ class _Reading:
                 case Tally():
                     counted = (counted or 0) + piece.rows
                 case Remark():
-                    self.told.remarks.append(piece.sentence)
+                    self.remarks.append(piece.sentence)
                 case Reject():
                     refuse(piece, stop=self._stop)
                     waiting.append(piece)
@@ -122,7 +122,7 @@ class _Reading:
                     if len(waiting) == GROUP_ROWS:
                         rejects.add(reject_table(waiting))
                         waiting.clear()
-            self._counted(given)
+            self._counted(len(self.told.ids))
         rejects.add(reject_table(waiting))
         return given if counted is None else counted
 
@@ -189,10 +189,6 @@ def in_order(
 
 
 def _result(future: Future[T], waited: Callable[[], None]) -> T:
-    while True:
-        try:
-            return future.result(timeout=1)
-        except TimeoutError:
-            if future.done():
-                raise
-            waited()
+    while not wait([future], timeout=1).done:
+        waited()
+    return future.result()

@@ -131,9 +131,9 @@ class OpenVINOEncoder(PictureEncoder):
 
     def _infer(self, pixels: NDArray[Any]) -> NDArray[Any]:
         compiled, several = self._compiled
-        if several:
-            return np.array(compiled(pixels)[0])
-        return np.concatenate([np.array(compiled(pixels[place : place + 1])[0]) for place in range(len(pixels))])
+        request = compiled.create_infer_request()  # the model's own is for one thread
+        batches = [pixels] if several else np.split(pixels, len(pixels))
+        return np.concatenate([np.array(request.infer(batch, share_inputs=True)[0]) for batch in batches])
 
 
 class _Layout:

@@ -42,16 +42,12 @@ class FreshVectors:
         if self._stop.requested:
             raise Terminated("Stopped before vectors were computed.")
         missing = np.unique(rows[~self._known[rows]])
-        was_training = self._encoder.training
-        try:
-            for number, role in enumerate(ROLES):
-                asked = missing[self._corpus.roles[missing] == number]
-                if len(asked):
-                    tell = self.progress(f"{role} vectors after step {step}")
-                    self._vectors[asked] = extract(self._encoder, self._corpus.payload(asked), role, self._options, progress=tell)
-                    self._known[asked] = True
-        finally:
-            self._encoder.train(was_training)
+        for number, role in enumerate(ROLES):
+            asked = missing[self._corpus.roles[missing] == number]
+            if len(asked):
+                tell = self.progress(f"{role} vectors after step {step}")
+                self._vectors[asked] = extract(self._encoder, self._corpus.payload(asked), role, self._options, progress=tell)
+                self._known[asked] = True
         return self._vectors
 
     def progress(self, note: str) -> Progress:

@@ -20,12 +20,12 @@ class Embed:
 
     def __init__(self, computing: Computing) -> None:
         self._computing = computing
-        self._too_large: list[int] = []  # sizes; adding to a list is one step, whatever other threads do
+        self.too_large: list[int] = []  # sizes of batches; adding to a list is one step, whatever other threads do
 
     @property
     def halved(self) -> int:
         """The number of batches that memory did not suffice for, and that were computed in halves."""
-        return len(self._too_large)
+        return len(self.too_large)
 
     def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None) -> Float32:
         """Vectors in the order given; `prepared` is what the encoder prepared of them, if that was done ahead."""
@@ -43,7 +43,7 @@ class Embed:
         # Outside the except block: the error's traceback holds the tensors that filled the memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        self._too_large.append(len(payload))
+        self.too_large.append(len(payload))
         middle = (len(payload) + 1) // 2
         return np.concatenate([self(payload[:middle], role), self(payload[middle:], role)])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from itertools import islice
@@ -116,9 +116,9 @@ def _write_vectors(path: Path, work: Extraction, draft: Draft) -> None:
         return
     vectors = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     done = 0
-    for number, part in enumerate(work.parts):
+    for part in work.parts:
         positions = np.concatenate([batch.positions for batch in part])
-        file = folder / f"{number:05d}.npy"
+        file = folder / f"{work.name_of_part(positions)}.npy"
         if file.exists():
             vectors[positions] = np.load(file, allow_pickle=False)
             done += len(positions)
@@ -212,11 +212,16 @@ class Extraction:
         """Each batch with its vectors [B, D]: from the cache if all of it is there, else computed whole."""
         known = [self._cached(batch) for batch in batches]
         missing = [batch for batch, vectors in zip(batches, known, strict=True) if vectors is None]
-        computed = self._computed(missing)
-        for batch, vectors in zip(batches, known, strict=True):
-            yield batch, vectors if vectors is not None else next(computed)
+        with closing(self._computed(missing)) as computed:
+            for batch, vectors in zip(batches, known, strict=True):
+                yield batch, vectors if vectors is not None else next(computed)
 
-    def _computed(self, batches: Sequence[PlannedBatch]) -> Iterator[Float32]:
+    def name_of_part(self, positions: Int64) -> str:
+        """Names the vectors of these items in the settled way; an earlier attempt may have planned, or computed, otherwise."""
+        way = self.settled.way
+        return hashlib.sha256(f"{way.precision} {way.version}".encode() + positions.tobytes()).hexdigest()[:32]
+
+    def _computed(self, batches: Sequence[PlannedBatch]) -> Generator[Float32, None, None]:
         """Vectors of each batch; threads fetch, prepare and compute whole batches, each on its own."""
         embed, turn = self._embed, self._lanes.turn()
 
@@ -232,9 +237,10 @@ class Extraction:
             for batch in batches:
                 vectors = ahead.popleft().result()
                 ahead.extend(threads.submit(work, following) for following in islice(upcoming, 1))
-                before, self.halved = self.halved, embed.halved
-                if self.halved > before == 0:
-                    self._say(f"A batch of {len(batch)} items did not fit in memory; such batches are computed in halves.")
+                if embed.too_large and not self.halved:
+                    large = embed.too_large[0]
+                    self._say(f"A batch of {large} items did not fit in memory; such batches are computed in halves.")
+                self.halved = embed.halved
                 self._check(batch, vectors)
                 if self._cache is not None:
                     self._cache.put_many(self._cache_keys(batch), vectors)
@@ -283,12 +289,15 @@ class Extraction:
 @contextmanager
 def _in_use(encoder: Encoder, options: EmbedOptions) -> Iterator[None]:
     """The encoder in inference mode on the device; afterwards where and as it was."""
-    device, training = encoder.device, encoder.training
-    encoder.to(device_for(options.device)).eval()
+    device, training = encoder.device, {module: module.training for module in encoder.modules()}
+    wanted = device_for(options.device)
     try:
+        encoder.to(wanted).eval()
         yield
     finally:
-        encoder.to(device).train(training)
+        encoder.to(device).train(training[encoder])
+        for module, mode in training.items():  # a frozen part is in inference mode while the rest is trained
+            module.training = mode
 
 
 @contextmanager

@@ -10,12 +10,21 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from likewise.vectors.backends import Way
+
+_lock = threading.Lock()
+_at_work: list[int] = []
+"""For each pool at work, torch's threads as the first of them found them."""
+
+
+def _all_threads() -> int:
+    """Torch's threads; a thread that begins while a pool is at work would be told a share of them."""
+    return next(iter(_at_work), 0) or torch.get_num_threads()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class Lanes:
         On a GPU, and where torch.compile writes the code, threads prepare batches ahead and take turns to compute.
         """
         together = device.type == "cpu" and way.backend != "compiled"
-        processors = torch.get_num_threads() if together else os.cpu_count() or 1
+        processors = _all_threads() if together else os.cpu_count() or 1
         return cls(max(1, min(wanted or processors, batches)), together)
 
     def turn(self) -> AbstractContextManager[object]:
@@ -41,13 +50,14 @@ class Lanes:
 
     @contextmanager
     def pool(self) -> Iterator[ThreadPoolExecutor]:
-        """The threads; each that computes beside others has its share of torch's threads."""
-        all_threads = torch.get_num_threads()
+        """The threads; each that computes beside others has its share of torch's. What has not begun at the end is dropped."""
+        with _lock:
+            all_threads = _all_threads()
+            _at_work.append(all_threads)
         share = max(1, all_threads // self.threads) if self.together else all_threads
-        try:
-            with ThreadPoolExecutor(
-                self.threads, "likewise-embed", initializer=torch.set_num_threads, initargs=(share,)
-            ) as threads:
-                yield threads
-        finally:
-            torch.set_num_threads(all_threads)  # a thread's own number is what later threads would begin with
+        threads = ThreadPoolExecutor(self.threads, "likewise-embed", initializer=torch.set_num_threads, initargs=(share,))
+        with ExitStack() as ends:
+            ends.callback(_at_work.pop)
+            ends.callback(torch.set_num_threads, all_threads)  # a thread's own number is what later threads would begin with
+            ends.callback(threads.shutdown, cancel_futures=True)
+            yield threads

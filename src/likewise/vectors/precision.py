@@ -106,8 +106,10 @@ def _converted(module: nn.Module, dtype: torch.dtype, known: dict[nn.Module, nn.
     Putting other weights into the module itself for the time of a call, as `functional_call` does, would mix up threads.
     """
     known = {} if known is None else known
+    if not multiplies(module):
+        return module
     if module not in known:
-        known[module] = twin = module.__new__(type(module))
+        known[module] = twin = object.__new__(type(module))  # a traced module makes a class anew for each that is asked of it
         twin.__dict__ = {name: value.copy() if isinstance(value, dict) else value for name, value in module.__dict__.items()}
         for name, child in module.named_children():
             twin._modules[name] = _converted(child, dtype, known)
