@@ -103,11 +103,10 @@ print(StaticEncoder(StaticEncoderOptions(dimension=64, vocabulary=500)).fit([Ite
 """
 
 
-@pytest.mark.parametrize("threads", ["1", "4"])
-def test_training_gives_the_same_in_every_process(threads, tmp_path):
+def test_training_gives_the_same_in_every_process(tmp_path):
     given = texts(500) + [f"extra{i % 97}Words{i % 31}" for i in range(1000)]
     (tmp_path / "texts.json").write_text(json.dumps(given))
-    environment = {**os.environ, "RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+    environment = {**os.environ, "RAYON_NUM_THREADS": "7", "PYTHONHASHSEED": "7"}
     command = [sys.executable, "-c", TRAINING, str(tmp_path / "texts.json")]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == fitted(given, vocabulary=500).space
