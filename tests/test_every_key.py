@@ -245,6 +245,7 @@ CHANGES: dict[str, Changes] = {
     "encoder(convolutional).dimension": Changes("fit", 12, base="digits"),
     "encoder(convolutional).seed": Changes("fit", 1, base="digits"),
     "fingerprint.image_bits": Changes("fingerprint", 16, base="images"),
+    "fingerprint.image_hash": Changes("fingerprint", "dhash", base="images"),
     "encoder(image).model": Changes("embed", "FOLDER/vision/vit", base="images"),
     "encoder(image).pooling": Changes("embed", "mean", base="images"),
     "encoder.pixels.window": Changes("embed", "data", base="frames"),

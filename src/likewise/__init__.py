@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from likewise.classifying import classify as classify
     from likewise.config import Recipe as Recipe
     from likewise.config import read_recipe as read_recipe
+    from likewise.duplicates import DuplicateFinder as DuplicateFinder
     from likewise.encoders.base import Encoder as Encoder
     from likewise.encoders.image import ImageEncoder as ImageEncoder
     from likewise.encoders.static import StaticEncoder as StaticEncoder
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "likewise.classifying": ("Classifier", "classify"),
     "likewise.config": ("Recipe", "read_recipe"),
+    "likewise.duplicates": ("DuplicateFinder",),
     "likewise.encoders.base": ("Encoder",),
     "likewise.encoders.image": ("ImageEncoder",),
     "likewise.encoders.static": ("StaticEncoder",),

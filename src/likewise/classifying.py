@@ -12,10 +12,11 @@ from likewise.errors import DataError, UserError
 from likewise.publishing.finished import FinishedRun
 
 if TYPE_CHECKING:
+    from likewise.data.new_pictures import Pictures
     from likewise.encoders.base import Encoder
     from likewise.evaluation.classification import Classification
     from likewise.evaluation.labels import LabeledItems
-    from likewise.types import Float32, Reject
+    from likewise.types import Float32
 
 NEIGHBORS = 5
 COLUMN = "group"
@@ -40,15 +41,6 @@ class Classified:
     neighbors: tuple[Neighbor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Pictures that were read in: their ids, references to them, and what could not be read."""
-
-    ids: Sequence[str]
-    payload: Sequence[Any]
-    rejects: Sequence[Reject]
-
-
 class Classifier:
     """The labelled items of a finished run and the model of their vectors; both are opened when they are first used."""
 
@@ -69,11 +61,12 @@ class Classifier:
         what they are called; by default the text, the path, or their number. DataError for what cannot be read, and for a column
         that holds no two labels.
         """
+        from likewise.data.new_pictures import names_of
         from likewise.evaluation.classify import classify
 
         labeled = self._labeled.labeled
         votes = classify(self._vectors(items), labeled, k)
-        names = ids or [str(item) if isinstance(item, str | Path) else str(number) for number, item in enumerate(items)]
+        names = ids or names_of(items)
         return [
             Classified(name, labeled.names[winner], share, tuple(self._neighbors(rows, scores)))
             for name, winner, share, rows, scores in zip(
@@ -104,26 +97,10 @@ class Classifier:
         )
 
     def read(self, paths: Sequence[Path]) -> Pictures:
-        """The pictures that files and folders hold, each decoded once to its end.
+        """The pictures that files and folders hold, and what cannot be read; see `read_pictures`."""
+        from likewise.data.new_pictures import read_pictures
 
-        What is not there, or cannot be decoded, is told and not raised. DataError for a folder without pictures.
-        """
-        from likewise.data.images import Wanted, read_images
-        from likewise.data.options import ImageFolderOptions
-        from likewise.types import Reject
-
-        options = ImageFolderOptions(path=".", on_bad="reject", frame=self._run.options["ingest"].get("frame", 0))
-        wanted = (Wanted(path, str(path), {}, str(path)) for path in _picture_files(paths))
-        ids: list[str] = []
-        payload: list[Any] = []
-        rejects: list[Reject] = []
-        for found in read_images("new", wanted, options.frame):
-            if isinstance(found, Reject):
-                rejects.append(found)
-            else:
-                ids += found.ids
-                payload += found.payload
-        return Pictures(ids, payload, rejects)
+        return read_pictures(paths, self._run.options["ingest"].get("frame", 0))
 
     @cached_property
     def _labeled(self) -> LabeledItems:
@@ -149,10 +126,11 @@ class Classifier:
         return load_encoder(self._run.model)
 
     def _vectors(self, items: Sequence[Any]) -> Float32:
+        from likewise.data.new_pictures import as_payload
         from likewise.vectors.extract import extract
         from likewise.vectors.options import EmbedOptions
 
-        payload = [_picture(item) for item in items] if self.kind == "image" else list(items)
+        payload = [as_payload(item) for item in items] if self.kind == "image" else list(items)
         options = EmbedOptions.model_validate(self._run.options.get("embed", {}))
         return extract(self._encoder, payload, "document", options)
 
@@ -166,25 +144,3 @@ class Classifier:
 def classify(folder: Path | str, items: Sequence[Any], *, k: int = NEIGHBORS, column: str = COLUMN) -> list[Classified]:
     """Label new texts or pictures by the `k` nearest labelled items of a finished run; see `Classifier`."""
     return Classifier(folder, column).classify(items, k)
-
-
-def _picture(item: Any) -> Any:
-    """A path as a reference to its bytes; anything else as it is."""
-    from likewise.data.image_refs import ImageRef, image_digest, read_file
-
-    if isinstance(item, str | Path):
-        return ImageRef(image_digest(read_file(Path(item))), path=str(item))
-    return item
-
-
-def _picture_files(paths: Sequence[Path]) -> Iterator[Path]:
-    from likewise.data.images import ImageFolderSource
-    from likewise.data.options import ImageFolderOptions
-
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        source = ImageFolderSource(ImageFolderOptions(path=str(path)))
-        for folder in source.shards():
-            yield from source.files(folder)

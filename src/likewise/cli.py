@@ -15,6 +15,7 @@ from likewise.errors import LikewiseError, UserError
 
 if TYPE_CHECKING:
     from likewise.classifying import Classifier
+    from likewise.duplicates import DuplicateFinder
     from likewise.evaluation.classification import Classification
     from likewise.pipeline import Outcome
 
@@ -199,6 +200,21 @@ def classify(
         _classification(classifier.leave_one_out(k), as_json)
     else:
         _classify(classifier, items, k, as_json)
+
+
+@application.command()
+def duplicates(
+    items: Annotated[list[Path], typer.Argument(metavar="PICTURES", help="Pictures, and folders of them.")],
+    bits: Annotated[
+        int | None, typer.Option("--bits", min=0, max=16, help="How many of 64 bits may differ; by default as in the run.")
+    ] = None,
+    run_folder: RunFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell which new pictures are near-duplicates of a run's pictures, or of one another."""
+    from likewise.duplicates import DuplicateFinder
+
+    _duplicates(DuplicateFinder(_latest(run_folder), bits), items, as_json)
 
 
 @application.command()
@@ -407,10 +423,8 @@ def _classify(classifier: Classifier, items: list[str], k: int, as_json: bool) -
     from dataclasses import asdict
 
     if classifier.kind == "image":
-        read = classifier.read([Path(item) for item in items])
+        read = classifier.read([Path(item) for item in items]).some()
         refused = [str(reject) for reject in read.rejects]
-        if not read.payload:
-            raise UserError(f"None of the pictures can be read: {refused[0]}")
         found = classifier.classify(read.payload, k, ids=read.ids)
     else:
         found, refused = classifier.classify(items, k), []
@@ -427,6 +441,28 @@ def _classify(classifier: Classifier, items: list[str], k: int, as_json: bool) -
         for each in found
     )
     _table(("label", "votes", "item", "nearest"), rows)
+    for sentence in refused:
+        _line(f"! {sentence}")
+
+
+def _duplicates(finder: DuplicateFinder, items: list[Path], as_json: bool) -> None:
+    from dataclasses import asdict
+
+    read = finder.read(items).some()
+    found = finder.find(read.payload, ids=read.ids)
+    refused = [str(reject) for reject in read.rejects]
+    if as_json:
+        _json({"items": [asdict(each) for each in found], "refused": refused})
+        return
+    rows = [
+        (each.id, "the same file" if near.same_file else f"{near.bits} of 64 bits differ", near.id)
+        for each in found
+        for near in each.near[:NEAREST_SHOWN]
+    ]
+    if rows:
+        _table(("picture", "how near", "to"), rows)
+    alike = sum(bool(each.near) for each in found)
+    _line(f"Near-duplicates of one of the run's {len(finder):,} pictures, or of one named before: {alike:,} of {len(found):,}.")
     for sentence in refused:
         _line(f"! {sentence}")
 

@@ -34,7 +34,7 @@ def ingest(draft: Draft, options: Any) -> None:
     work.ingest(draft, options)
 
 
-@versioned(1)
+@versioned(2)
 def fingerprint(draft: Draft, options: Any, items: Artifact) -> None:
     """Items → classes of near-duplicates."""
     from likewise.data import fingerprints as work

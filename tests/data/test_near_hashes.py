@@ -1,5 +1,4 @@
 import importlib.util
-import io
 import time
 
 import numpy as np
@@ -259,7 +258,7 @@ def test_an_index_finds_what_is_near(hashes, queries, bits):
     assert [column.dtype for column in found] == [np.int64, np.int64, np.uint8]
 
 
-def test_an_index_grows_and_is_kept_as_arrays():
+def test_an_index_grows():
     hashes = planted(3000, 1000, 3)
     index = HashIndex()
     whole = HashIndex()
@@ -268,24 +267,11 @@ def test_an_index_grows_and_is_kept_as_arrays():
         assert len(index) == start
         index.add(hashes[start : start + 7])
         assert len(index._hashes) >= len(index) + CHUNK  # compiled code reads so far
-    file = io.BytesIO()
-    np.savez(file, **index.arrays())
-    file.seek(0)
-    with np.load(file) as kept:
-        again = HashIndex.from_arrays(kept)
     expected = whole.near(hashes[:200], 3)
     assert len(expected.row) >= 200
-    for one in (index, again):
-        assert len(one) == 3000
-        for column, wanted in zip(one.near(hashes[:200], 3), expected, strict=True):
-            assert np.array_equal(column, wanted)
-
-
-def test_arrays_of_an_index_are_a_copy():
-    index = HashIndex()
-    index.add(np.array([1, 2], np.uint64))
-    index.arrays()["hashes"][:] = 9
-    assert index.near(1, 0).row.tolist() == [0]
+    assert len(index) == 3000
+    for column, wanted in zip(index.near(hashes[:200], 3), expected, strict=True):
+        assert np.array_equal(column, wanted)
 
 
 def test_one_query_in_any_form():
@@ -334,8 +320,6 @@ def test_what_is_no_row_of_hashes_is_refused():
     for hash_ in (-1, 2**64):
         with pytest.raises(DataError, match="does not fit into 64 bits"):
             index.near(hash_, 1)
-    with pytest.raises(DataError, match='"rows"'):
-        HashIndex.from_arrays({"rows": np.zeros(1, np.uint64)})
 
 
 @pytest.mark.parametrize("bits", [-1, MOST_BITS + 1])

@@ -19,13 +19,15 @@ SLICE = 4096  # items in memory at a time
 
 
 def fingerprint(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> None:
-    """The stage: classes.npy, joined.parquet (row, representative, similarity) and counts.json."""
+    """The stage: classes.npy, joined.parquet (row, representative, similarity), counts.json, and of pictures hashes.npy."""
     if draft.has("counts.json"):
         return
     looks = _looks(draft, options, corpus)
     joined = np.flatnonzero(looks.classes != np.arange(len(corpus)))
     columns = {"row": joined, "representative": looks.classes[joined], "similarity": looks.similarity[joined].astype(np.float32)}
     draft.write_array("classes.npy", looks.classes)
+    if looks.hashes is not None:
+        draft.write_array("hashes.npy", looks.hashes)
     draft.write_table("joined.parquet", pa.table(columns))
     sizes = np.bincount(looks.classes, minlength=1)
     draft.write_json(
@@ -48,7 +50,7 @@ def _looks(draft: Draft, options: FingerprintOptions, corpus: Corpus) -> Looks:
     if corpus.kind == IMAGE:
         from likewise.data.image_looks import image_looks
 
-        return image_looks(slices, options.image_bits)
+        return image_looks(slices, options.image_bits, options.image_hash)
     return text_looks(slices, options, draft.scratch("triples") / "elements.bin")
 
 

@@ -13,6 +13,8 @@ from likewise.data.events.options import CutOptions, GeneratorOptions
 from likewise.options import Options
 from likewise.types import Scope
 
+ImageHash = Literal["phash", "dhash"]
+
 
 class IngestOptions(Options):
     """Where items and evidence come from."""
@@ -277,6 +279,9 @@ class FingerprintOptions(Options):
     """Join only texts whose normalised words are equal: faster, finds no edited copies."""
     image_bits: int = Field(4, ge=0, le=16)
     """Pictures are near-duplicates when their perceptual hashes differ in at most this many of 64 bits."""
+    image_hash: ImageHash = "phash"
+    """What the bits of a picture's hash say: "phash" which of its 64 lowest frequencies are strong, "dhash" which of 64 areas are
+    brighter than the one to their left."""
 
 
 class SplitOptions(Options):

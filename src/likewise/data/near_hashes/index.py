@@ -5,8 +5,7 @@ Shapes: N hashes, Q queries, P pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,20 +72,6 @@ class HashIndex:
         apart = distance(queries[query], self._hashes[row])
         order = np.lexsort((row, apart, query))
         return NearHashes(query[order], row[order], apart[order])
-
-    def arrays(self) -> dict[str, UInt64]:
-        """What `from_arrays` makes the same index of: `hashes` [N] uint64."""
-        return {"hashes": self._hashes[: self._count].copy()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> HashIndex:
-        """The index whose `arrays` these are; DataError if they are not."""
-        if "hashes" not in arrays:
-            found = ", ".join(f'"{name}"' for name in arrays) or "none"
-            raise DataError(f'The arrays of a hash index must include "hashes" (found: {found}); write them again by arrays().')
-        index = cls()
-        index.add(arrays["hashes"])
-        return index
 
 
 def _queries(hashes: UInt64 | np.uint64 | int) -> UInt64:
