@@ -43,7 +43,7 @@ class Recognized:
 class DuplicateFinder:
     """The hashes of a finished run's pictures, and of those added since: each new picture is compared with all of them.
 
-    A million are compared in about a millisecond. Not for several threads at once.
+    A million are compared in less than a millisecond. Not for several threads at once.
     """
 
     def __init__(self, folder: Path | str, bits: int | None = None) -> None:
