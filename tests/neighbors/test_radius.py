@@ -64,6 +64,7 @@ def test_contract_without_compiling(dimension, monkeypatch):
     check_within(within, dimensions=[dimension])
 
 
+@pytest.mark.slow
 def test_contract_without_compiling_in_small_tiles(monkeypatch):
     monkeypatch.setattr(radius, "_compilable", lambda points: False)
     monkeypatch.setattr("likewise.neighbors.tensor_within.TILE_BYTES", 200_000)
