@@ -26,7 +26,7 @@ def engine(request, monkeypatch):
     if request.param == "numba":
         assert importlib.util.find_spec("numba") is not None
     else:
-        monkeypatch.setattr("likewise.data.near_hashes.engine._numba_is_here", lambda: False)
+        monkeypatch.setattr("likewise.data.near_hashes.engine.available", lambda: False)
     return request.param
 
 

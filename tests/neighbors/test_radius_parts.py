@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.neighbors.compiled import in_threads
 from likewise.neighbors.guard_band import band, largest_coordinate
 from likewise.neighbors.kd_order import leaves, partition
 from likewise.neighbors.lane_code import LANES
 from likewise.neighbors.sorting import order_by_distance, radix_sort, scratch
+from likewise.neighbors.threads import in_threads
 
 
 @settings(max_examples=300, deadline=None)

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled, in_threads
+from likewise.machine_code import compiled
 from likewise.neighbors.lane_code import LANES
 from likewise.neighbors.sorting import Int32
+from likewise.neighbors.threads import in_threads
 from likewise.types import Float32
 
 SAMPLE = 128  # points that tell which side of a box is the widest

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled, in_threads, tickets
+from likewise.machine_code import compiled
 from likewise.neighbors.guard_band import Band
 from likewise.neighbors.kd_order import Leaves, partition
 from likewise.neighbors.lane_code import LANES
@@ -29,6 +29,7 @@ from likewise.neighbors.lanes import (
 from likewise.neighbors.pairs_within import Lists, finished, new_lists
 from likewise.neighbors.search import NONE, ONE, Search, farther
 from likewise.neighbors.sorting import HALF, SHIFT, Int32, Scratch, Words, order_by_distance, radix_sort, scratch
+from likewise.neighbors.threads import in_threads, tickets
 from likewise.types import Edges, Float32, Int64
 
 

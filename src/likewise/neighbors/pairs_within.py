@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled, in_threads, tickets
+from likewise.machine_code import compiled
 from likewise.neighbors.lane_code import LANES
 from likewise.neighbors.lanes import exact_square, expect_writing, lowest_bit, next_ticket
 from likewise.neighbors.records import Records, find_records
 from likewise.neighbors.search import NONE, ONE, Search
 from likewise.neighbors.sorting import HALF, SHIFT, Int32, Scratch, Words, order_by_distance, radix_sort, scratch
+from likewise.neighbors.threads import in_threads, tickets
 from likewise.types import Edges, Float32, Int64
 
 MOST_RECORDS = 32  # of one query, 16 bytes each, to cut the lists after collecting them: faster where it is possible

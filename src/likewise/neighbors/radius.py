@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise.errors import DataError, MissingExtra
+from likewise.machine_code import available
 from likewise.neighbors.guard_band import band, largest_coordinate
 from likewise.neighbors.tensor_within import tensor_within
 from likewise.types import Edges, Float32
@@ -140,15 +141,10 @@ def _in_triton() -> Callable[..., Edges[Tensor]]:
 
 
 def _compilable(points: Any) -> bool:
-    """Whether the compiled search takes these points: numba is there, and they are on the CPU, not too many, nor too wide."""
+    """Whether the compiled search takes these points: numba can be used, and they are on the CPU, not too many, nor too wide."""
     on_processor = not isinstance(points, Tensor) or points.device.type == "cpu"
     count, dimension = points.shape
-    return (
-        on_processor
-        and 1 <= dimension <= MOST_DIMENSIONS
-        and count <= MOST_POINTS
-        and importlib.util.find_spec("numba") is not None
-    )
+    return on_processor and 1 <= dimension <= MOST_DIMENSIONS and count <= MOST_POINTS and available()
 
 
 def _check(points: Any, radius: float, queries: Any, most: int | None, once: bool) -> None:

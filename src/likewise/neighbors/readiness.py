@@ -1,9 +1,4 @@
-"""Compiling the radius search, or reading it from the cache on disk, before it is used: one process at a time.
-
-numba numbers the files of its cache without a lock: of two processes that compile at once, as the ranks of a training do, one may
-later be given the other's code for its own types. So everything that may write to the cache happens here, under a lock file
-beside it.
-"""
+"""Compiling the radius search, or reading it from the cache on disk, before it is used: one process at a time."""
 
 from __future__ import annotations
 
@@ -11,12 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock
 
+from likewise.machine_code import alone
 from likewise.neighbors.guard_band import band
 from likewise.neighbors.kd_order import leaves, partition
 from likewise.neighbors.nearest_within import nearest_within
@@ -35,7 +29,7 @@ def ready(dimension: int, way: Way) -> None:
     """Make one way to search in so many dimensions ready; the log has a line before and, if it took time, one after."""
     log.info("Preparing the radius search in %d dimensions: about 10 s the first time on a machine.", dimension)
     start = time.perf_counter()
-    with FileLock(_cache_folder() / "likewise-radius.lock"):
+    with alone(partition, "radius"):
         points = np.zeros((2, dimension), dtype=np.float32)
         order = leaves(points, 1)
         search = Search(order, order, band(1.0, dimension), True, way == "once")
@@ -47,10 +41,3 @@ def ready(dimension: int, way: Way) -> None:
         ask[way]()
     if time.perf_counter() - start > NOTICED:
         log.info("The radius search in %d dimensions is ready (%.1f s).", dimension, time.perf_counter() - start)
-
-
-def _cache_folder() -> Path:
-    """Where numba keeps the compiled search: beside the source, or in the user's cache where that cannot be written."""
-    folder = Path(partition.stats.cache_path)  # type: ignore[attr-defined]  # a compiled function has more than its Python one
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

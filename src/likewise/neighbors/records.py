@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled, in_threads, tickets
+from likewise.machine_code import compiled
 from likewise.neighbors.lane_code import LANES
 from likewise.neighbors.lanes import (
     bit_count,
@@ -28,6 +28,7 @@ from likewise.neighbors.lanes import (
 )
 from likewise.neighbors.search import ALL, NONE, ONE, Search, farther
 from likewise.neighbors.sorting import SHIFT, Int32, Words
+from likewise.neighbors.threads import in_threads, tickets
 from likewise.types import Int64
 
 MOST_AT_ONCE = 2 * LANES * LANES  # records of one leaf of queries with 64 leaves of points

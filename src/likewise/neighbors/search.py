@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled
+from likewise.machine_code import compiled
 from likewise.neighbors.guard_band import Band
 from likewise.neighbors.kd_order import Leaves
 from likewise.neighbors.lane_code import LANES

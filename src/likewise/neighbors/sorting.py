@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from likewise.neighbors.compiled import compiled
+from likewise.machine_code import compiled
 from likewise.neighbors.lane_code import WIDTH
 from likewise.neighbors.lanes import ranks
 from likewise.types import Float64

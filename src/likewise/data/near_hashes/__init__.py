@@ -9,5 +9,5 @@ Sources: Manku, Jain, Das Sarma 2007, "Detecting near-duplicates for web crawlin
 Hamming space with multi-index hashing".
 
 Equal hashes are one value; only distinct values are compared. The comparing is compiled by numba on its first use, and done by
-numpy, 10 to 20 times as slowly, where numba is missing. Threads are Python's own: numba's do not survive a fork.
+numpy, 10 to 20 times as slowly, where numba cannot be used. Threads are Python's own: numba's do not survive a fork.
 """

@@ -1,23 +1,21 @@
-"""How hashes are compared: by `kernels` in machine code, or by numpy where numba is missing."""
+"""How hashes are compared: by `kernels` in machine code, or by numpy where numba cannot be used."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from likewise.data.near_hashes import by_numpy, kernels
 from likewise.data.near_hashes.bands import all_pairs
 from likewise.data.near_hashes.kernels import Work
 from likewise.data.perceptual import UInt64
+from likewise.machine_code import alone, available, compiled
 from likewise.types import Int64
 
 PREPARING = "Preparing the search among hashes: some seconds the first time on a machine."
@@ -34,7 +32,7 @@ class Engine(NamedTuple):
 
 def engine() -> Engine:
     """Compiled on the first call."""
-    if not _numba_is_here():
+    if not available():
         return Engine(by_numpy.list_near, by_numpy.join_near)
     with compiling:
         return _compiled()
@@ -43,9 +41,9 @@ def engine() -> Engine:
 def prepare(say: Callable[[str], None] | None = None) -> None:
     """Compile the search ahead of time, or read it from the cache on disk; the first search does it otherwise.
 
-    `say`, where given, hears a line before and a line after. Nothing to do, and nothing said, where numba is missing.
+    `say`, where given, hears a line before and a line after. Nothing to do, and nothing said, where numba cannot be used.
     """
-    if not _numba_is_here():
+    if not available():
         return
     if say is not None:
         say(PREPARING)
@@ -55,26 +53,17 @@ def prepare(say: Callable[[str], None] | None = None) -> None:
         say(f"The search among hashes is ready ({time.perf_counter() - start:.1f} s).")
 
 
-def _numba_is_here() -> bool:
-    return importlib.util.find_spec("numba") is not None
-
-
 @cache
 def _compiled() -> Engine:
-    """In machine code, cached on disk. The lock file: numba numbers the files of its cache without one, so that of two processes
-    that compile at once one may later be given the other's code.
-    """
-    from numba import njit
+    """In machine code."""
     from numba.extending import register_jitable
 
     log.info(PREPARING)
     for function in (kernels.bits_set, kernels.near_in_tile, kernels.root_of, kernels.of_one_root):
         register_jitable(function)  # so that what follows may call them
-    list_near, join_near = (njit(cache=True, nogil=True)(function) for function in (kernels.list_near, kernels.join_near))
-    folder = Path(list_near.stats.cache_path)
-    folder.mkdir(parents=True, exist_ok=True)
+    list_near, join_near = compiled(kernels.list_near), compiled(kernels.join_near)
     nothing = all_pairs(np.zeros(2, np.uint64), np.arange(2), np.full(2, 2), [], 0)
-    with FileLock(folder / "likewise-hashes.lock"):
+    with alone(list_near, "hashes"):
         list_near(nothing, 0, 2)
         join_near(nothing, 0, 2, np.arange(2))
     return Engine(list_near, join_near)

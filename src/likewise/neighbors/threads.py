@@ -1,4 +1,4 @@
-"""How the radius search is compiled and spread over threads.
+"""How the compiled radius search is spread over threads.
 
 Compiled functions release the interpreter's lock, so Python's own threads run them side by side; each takes the next piece of
 work from a shared counter. (numba's threading layers do not survive a fork, which data loaders do.) `fastmath` stays off: the
@@ -12,18 +12,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
 
 from likewise.types import Int64
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
-
-
-def compiled(function: Function) -> Function:
-    """Machine code on the first call with each combination of types, cached on disk; its type is the Python function's."""
-    made: Function = njit(cache=True, nogil=True)(function)
-    return made
 
 
 def tickets() -> Int64:
