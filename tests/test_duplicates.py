@@ -153,3 +153,38 @@ def test_runs_that_recognise_nothing(spots: Path, tmp_path: Path) -> None:
         DuplicateFinder(spots / "run").find([tmp_path / "absent.png"])
     with pytest.raises(DataError, match="it must be from 0 to 16"):
         DuplicateFinder(spots / "run", bits=17).find([pixels(1)])
+
+
+def test_equal_pictures_are_counted_and_a_few_of_them_named(
+    spots: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black = np.zeros((20, 20), np.uint8)
+    found = DuplicateFinder(spots / "run").find([black] * 60)
+    assert [each.count for each in found] == list(range(60))
+    assert [near.id for near in found[-1].near] == [str(number) for number in range(20)]
+    assert [near.id for near in DuplicateFinder(spots / "run").find([black] * 9, most=2)[-1].near] == ["0", "1"]
+    for number in range(6):
+        save(tmp_path / "black" / f"{number}.png", black)
+    assert call(monkeypatch, "duplicates", str(tmp_path / "black"), "--run", str(spots / "run")) == 0
+    assert "and 2 more" in capsys.readouterr().out
+
+
+def test_items_of_every_kind_and_as_many_ids(spots: Path) -> None:
+    path = spots / "pictures" / "2.png"
+    finder = DuplicateFinder(spots / "run")
+    for item in (path, str(path), path.read_bytes(), Image.open(path), pixels(2)):
+        near = finder.find([item])[0].near[0]
+        assert (near.id, near.bits) == ("2.png", 0)
+    with pytest.raises(DataError, match="There are 2 items and 1 ids"):
+        finder.find([path, path], ids=["one"])
+    with pytest.raises(DataError, match="give a numpy array or a PIL image"):
+        finder.find([3])
+
+
+def test_hashes_of_other_items_are_not_used(spots: Path, tmp_path: Path) -> None:
+    shutil.copytree(spots / "pictures", tmp_path / "pictures")
+    run(recipe(tmp_path), tmp_path / "run", until="fingerprint")
+    save(tmp_path / "pictures" / "00.png", pixels(77))
+    run(recipe(tmp_path), tmp_path / "run", until="ingest")
+    with pytest.raises(UserError, match="the stage fingerprint is older than what ingest holds now"):
+        DuplicateFinder(tmp_path / "run")

@@ -57,16 +57,16 @@ class Classifier:
     def classify(self, items: Sequence[Any], k: int = NEIGHBORS, *, ids: Sequence[str] | None = None) -> list[Classified]:
         """Label new items in their order, by the `k` nearest labelled ones (see `evaluation.classify`).
 
-        Items are texts in a run on texts, and in a run on pictures paths, arrays ([H, W] or [H, W, 3]) or `ImageRef`s. `ids` are
-        what they are called; by default the text, the path, or their number. DataError for what cannot be read, and for a column
-        that holds no two labels.
+        Items are texts in a run on texts, and in a run on pictures paths, encoded bytes, arrays ([H, W] or [H, W, 3]), PIL images
+        or `ImageRef`s. `ids` are what they are called; by default the text, the path, or their number. DataError for what cannot
+        be read, and for a column that holds no two labels.
         """
         from likewise.data.new_pictures import names_of
         from likewise.evaluation.classify import classify
 
+        names = names_of(items, ids)
         labeled = self._labeled.labeled
         votes = classify(self._vectors(items), labeled, k)
-        names = ids or names_of(items)
         return [
             Classified(name, labeled.names[winner], share, tuple(self._neighbors(rows, scores)))
             for name, winner, share, rows, scores in zip(
@@ -111,6 +111,9 @@ class Classifier:
         if self._run.corpus.scope != "corpus":
             raise UserError(f"{self._run.folder} is a run on events, whose hits are not classified; name another run.")
         looks, split = self._run.find("fingerprint"), self._run.find("split")
+        for made in (looks, split):
+            if made is not None:
+                self._run.check_current(made, self._run.items)
         return labeled_items(
             self._run.corpus,
             Vectors(self._run.vectors).array,
@@ -126,11 +129,12 @@ class Classifier:
         return load_encoder(self._run.model)
 
     def _vectors(self, items: Sequence[Any]) -> Float32:
-        from likewise.data.new_pictures import as_payload
+        from likewise.data.new_pictures import as_payload, names_of
         from likewise.vectors.extract import extract
         from likewise.vectors.options import EmbedOptions
 
-        payload = [as_payload(item) for item in items] if self.kind == "image" else list(items)
+        names = names_of(items)
+        payload = list(map(as_payload, items, names)) if self.kind == "image" else list(items)
         options = EmbedOptions.model_validate(self._run.options.get("embed", {}))
         return extract(self._encoder, payload, "document", options)
 

@@ -455,9 +455,13 @@ def _duplicates(finder: DuplicateFinder, items: list[Path], as_json: bool) -> No
         _json({"items": [asdict(each) for each in found], "refused": refused})
         return
     rows = [
-        (each.id, "the same file" if near.same_file else f"{near.bits} of 64 bits differ", near.id)
+        (
+            each.id,
+            "\n".join("the same file" if near.same_file else f"{near.bits} of 64 bits differ" for near in shown),
+            "\n".join(near.id for near in shown) + (f"\nand {each.count - len(shown):,} more" if each.count > len(shown) else ""),
+        )
         for each in found
-        for near in each.near[:NEAREST_SHOWN]
+        if (shown := each.near[:NEAREST_SHOWN])
     ]
     if rows:
         _table(("picture", "how near", "to"), rows)

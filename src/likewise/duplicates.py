@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from likewise.data.near_hashes.checks import check
+from likewise.data.near_hashes.index import HashIndex
 from likewise.errors import UserError
 from likewise.publishing.finished import FinishedRun
 
 if TYPE_CHECKING:
     from likewise.artifacts.artifact import Artifact
-    from likewise.data.near_hashes.index import HashIndex
     from likewise.data.new_pictures import Pictures
     from likewise.data.perceptual import UInt64
     from likewise.types import Int64
 
 HASHES = "hashes.npy"
+MOST = 20  # near-duplicates of one picture that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,11 @@ class NearDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """A new picture and its near-duplicates, the nearest first; of equally near ones the one that was known first."""
+    """A new picture and its nearest near-duplicates, `count` in all; of equally near ones the one that was known first."""
 
     id: str
     near: tuple[NearDuplicate, ...]
+    count: int
 
 
 class DuplicateFinder:
@@ -49,7 +53,7 @@ class DuplicateFinder:
     def __init__(self, folder: Path | str, bits: int | None = None) -> None:
         """`bits`: how many of the 64 of two hashes may differ, 0 to 16; by default as in the run's recipe.
 
-        UserError where the folder is no run, or one that has fingerprinted no pictures.
+        UserError where the folder is no run, or one that has fingerprinted no pictures; DataError for other bits.
         """
         self._run = FinishedRun(Path(folder))
         self._looks = self._fingerprint()
@@ -57,32 +61,30 @@ class DuplicateFinder:
         self._image_hash = options["image_hash"]
         self._frame = self._run.options["ingest"].get("frame", 0)
         self.bits: int = options["image_bits"] if bits is None else bits
+        check(np.empty(0, np.uint64), self.bits)
         self._added: list[_Known] = []
 
     def __len__(self) -> int:
         """How many pictures are known."""
         return len(self._index)
 
-    def find(self, items: Sequence[Any], *, ids: Sequence[str] | None = None) -> list[Recognized]:
-        """The near-duplicates of each new picture, among the known ones and among the items before it.
+    def find(self, items: Sequence[Any], *, ids: Sequence[str] | None = None, most: int = MOST) -> list[Recognized]:
+        """The near-duplicates of each new picture, at most `most`, among the known ones and among the items before it.
 
-        Items are paths, arrays ([H, W] or [H, W, 3]), PIL images or `ImageRef`s; `ids` are what they are called: by default their
-        paths, or their numbers. DataError for what cannot be read, and for bits out of range.
+        Items are paths, encoded bytes, arrays ([H, W] or [H, W, 3]), PIL images or `ImageRef`s; `ids` are what they are called:
+        by default their paths, or their numbers. DataError for what cannot be read.
         """
-        from likewise.data.near_hashes.pairs import pairs_within
-
         new = self._looked_at(items, ids)
-        found = self._index.near(new.hashes, self.bits)
-        among = pairs_within(new.hashes, self.bits)
-        known = self._known(found.row)
-        near: list[list[NearDuplicate]] = [[] for _ in items]
-        for query, row, bits in zip(found.query.tolist(), found.row.tolist(), found.distance.tolist(), strict=True):
-            near[query].append(_near(new.known[query], known[row], bits))
-        for earlier, query, bits in zip(among.a.tolist(), among.b.tolist(), among.distance.tolist(), strict=True):
-            near[query].append(_near(new.known[query], new.known[earlier], bits))
-        for each in near:
-            each.sort(key=lambda one: one.bits)  # a stable sort: what was known first stays first
-        return [Recognized(own.id, tuple(each)) for own, each in zip(new.known, near, strict=True)]
+        before = HashIndex()
+        found = []
+        for hashed, own in zip(new.hashes, new.known, strict=True):
+            near, also = self._index.near(hashed, self.bits), before.near(hashed, self.bits)
+            others = [*self._known(near.row[:most]), *(new.known[row] for row in also.row[:most].tolist())]
+            bits = [*near.distance[:most].tolist(), *also.distance[:most].tolist()]
+            nearest = sorted(map(_near, repeat(own), others, bits), key=lambda one: one.bits)  # stable: what was known first
+            found.append(Recognized(own.id, tuple(nearest[:most]), len(near.row) + len(also.row)))
+            before.add(np.array([hashed]))
+        return found
 
     def add(self, items: Sequence[Any], *, ids: Sequence[str] | None = None) -> None:
         """Know these pictures, too, as long as this object lives; the run stays as it is. Items and `ids` as for `find`."""
@@ -98,8 +100,6 @@ class DuplicateFinder:
 
     @cached_property
     def _index(self) -> HashIndex:
-        from likewise.data.near_hashes.index import HashIndex
-
         index = HashIndex()
         index.add(self._looks.array(HASHES).astype(np.uint64, copy=False))
         return index
@@ -107,6 +107,7 @@ class DuplicateFinder:
     def _fingerprint(self) -> Artifact:
         artifact = self._run.find("fingerprint")
         if artifact is not None and artifact.has(HASHES):
+            self._run.check_current(artifact, self._run.items)
             return artifact
         if self._run.items.json("counts.json").get("scope") == "shard" or self._run.corpus.kind != "image":
             raise UserError(f"{self._run.folder} is not a run on pictures; name one.")
@@ -115,19 +116,18 @@ class DuplicateFinder:
             f"{self._run.folder / 'recipe.toml'} --folder {self._run.folder})."
         )
 
-    def _known(self, rows: Int64) -> dict[int, _Known]:
+    def _known(self, rows: Int64) -> list[_Known]:
         """The known pictures of these numbers."""
         corpus = self._run.corpus
-        own = np.unique(rows[rows < len(corpus)])
-        keys = [ref.key for ref in corpus.payload(own)]
-        found = {row: _Known(corpus.ids[row], key) for row, key in zip(own.tolist(), keys, strict=True)}
-        return found | {row: self._added[row - len(corpus)] for row in rows.tolist() if row >= len(corpus)}
+        own = rows[rows < len(corpus)]
+        keys = {row: ref.key for row, ref in zip(own.tolist(), corpus.payload(own), strict=True)}
+        return [_Known(corpus.ids[row], keys[row]) if row in keys else self._added[row - len(corpus)] for row in rows.tolist()]
 
     def _looked_at(self, items: Sequence[Any], ids: Sequence[str] | None) -> _New:
         from likewise.data.image_looks import picture_hashes
         from likewise.data.new_pictures import look_of, names_of
 
-        names = list(ids or names_of(items))
+        names = names_of(items, ids)
         looked = [look_of(item, name, self._frame) for item, name in zip(items, names, strict=True)]
         known = [_Known(name, digest) for name, (_, digest) in zip(names, looked, strict=True)]
         return _New(picture_hashes([look for look, _ in looked], self._image_hash), known)

@@ -68,3 +68,8 @@ class Terminated(LikewiseError):
     """The process was asked to stop; what was whole has been saved."""
 
     exit_code = 143
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what some library says, without a full stop: part of a sentence of ours."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

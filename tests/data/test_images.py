@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,89 @@ def test_near_duplicates_are_found_whatever_their_format(tmp_path: Path) -> None
 def test_a_folder_without_pictures(make: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is not a folder|holds no pictures"):
         ImageFolderSource(ImageFolderOptions(path=str(make(tmp_path)))).shards()
+
+
+def test_pictures_that_have_gone_leave_the_run(tmp_path: Path) -> None:
+    from likewise.pipeline import run
+
+    root = write_pictures(tmp_path / "pictures", groups=2)
+    recipe = recipe_of(root)
+    run(recipe, tmp_path / "run", until="ingest")
+    (root / "group1" / "1.png").unlink()
+    corpus = Corpus(run(recipe, tmp_path / "run", until="ingest").finished["ingest"])
+    assert len(corpus) == 7
+    assert "group1/1.png" not in corpus.ids
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1)
+    for name in ("images", "root", "(root)"):
+        shutil.copytree(root / "group0", root / name)
+    shutil.copy(root / "group0" / "1.png", root / "one.png")
+    corpus = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root))))
+    assert len(corpus) == 17
+    assert len({shard.name for shard in corpus.shards}) == 5
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_pictures(tmp_path / "pictures")
+    usual = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if str(path).endswith("group1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"group1 cannot be read \(Permission denied\)"):
+        ImageFolderSource(ImageFolderOptions(path=str(root))).shards()
+
+
+def test_names_that_are_no_text_are_rejected(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=2)
+    shutil.copy(root / "group0" / "1.png", os.fsencode(root) + b"/group0/caf\xe9.png")
+    artifact = ingested(tmp_path, ImageFolderOptions(path=str(root), on_bad="reject"))
+    assert Corpus(artifact).ids == ["group0/0.jpg", "group0/1.png"]
+    (reject,) = artifact.table("rejects.parquet").to_pylist()
+    assert "caf\\udce9.png" in reject["file"]
+    assert reject["reason"] == "its name is not UTF-8"
+    (tmp_path / "names.jsonl").write_text('{"id": "a", "path": "group0/0.jpg"}\n{"id": "b", "path": "no\\u0000thing"}\n')
+    options = ImageTableOptions(path=str(tmp_path / "names.jsonl"), images=str(root), on_bad="reject")
+    artifact = ingested(tmp_path, options)
+    assert Corpus(artifact).ids == ["a"]
+    assert "null byte" in artifact.table("rejects.parquet").to_pylist()[0]["reason"]
+
+
+def test_columns_that_ingest_writes_itself_are_kept_under_other_names(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=2)
+    lines = ["id,path,building,group,width,shard,role", "a,group0/0.jpg,B1,day,old,s1,query", "b,group0/1.png,B2,day,older,s2,x"]
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = ImageTableOptions(path=str(tmp_path / "own.csv"), images=str(root), group="building")
+    unfinished = draft(tmp_path, "ingest")
+    ingest(unfinished, options)
+    corpus = Corpus(publish(unfinished))
+    rows = corpus.metadata([0, 1]).to_pylist()
+    assert [row["group"] for row in rows] == ["B1", "B2"]
+    assert [(row["given_group"], row["given_width"], row["width"]) for row in rows] == [
+        ("day", "old", 120),
+        ("day", "older", 120),
+    ]
+    assert (rows[0]["given_shard"], rows[0]["given_role"], rows[0]["role"]) == ("s1", "query", "document")
+    without = Corpus(ingested(tmp_path, options.model_copy(update={"group": None})))
+    assert without.groups is None
+
+
+def test_a_sample_is_drawn_among_all_tables_and_does_not_depend_on_where_pictures_are(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures")
+    (tmp_path / "tables").mkdir()
+    for number in range(3):
+        lines = [
+            "id,path",
+            *(f"{number}-{name.parent.name}-{name.name},{name.relative_to(root)}" for name in sorted(root.rglob("*.*"))),
+        ]
+        (tmp_path / "tables" / f"{number}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = ImageTableOptions(path=str(tmp_path / "tables"), images=str(root), sample_size=7)
+    assert len(Corpus(ingested(tmp_path, options))) == 7
+    few = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root), sample_size=4))).ids
+    moved = root.rename(tmp_path / "elsewhere")
+    assert Corpus(ingested(tmp_path, ImageFolderOptions(path=str(moved), sample_size=4))).ids == few

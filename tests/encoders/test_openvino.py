@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -112,3 +113,44 @@ def test_what_is_no_such_model_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"likewise\[openvino\]"):
         encoder(write_openvino(tmp_path))
+
+
+@pytest.mark.parametrize(("shape", "dimension"), [((5, 8, 8), 5), ((8, 8, 5), 5), ((4, 16, 16), 4), ((3, 9), 9), ((6,), 6)])
+def test_maps_and_tokens_are_averaged_over_places(shape: tuple[int, ...], dimension: int, tmp_path: Path) -> None:
+    """Also where a map is larger than its channels are many."""
+    import openvino
+    from openvino import opset13 as ops
+
+    given = ops.parameter([1, 3, 16, 16], np.float32)
+    values = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    nothing = ops.multiply(ops.reduce_mean(given, np.array([0, 1, 2, 3])), np.float32(0))
+    path = tmp_path / "constant.xml"
+    openvino.save_model(openvino.Model([ops.add(nothing, values)], [given], "constant"), str(path), compress_to_fp16=False)
+    ours = encoder(path)
+    assert ours.dimension == dimension
+    places = {(5, 8, 8): (2, 3), (8, 8, 5): (1, 2), (4, 16, 16): (2, 3), (3, 9): 1, (6,): ()}[shape]
+    expected = torch.nn.functional.normalize(torch.from_numpy(values.mean(axis=places)), dim=1)
+    torch.testing.assert_close(ours(torch.zeros(1, 3, 16, 16)), expected, atol=1e-6, rtol=0)
+
+
+def test_inputs_that_would_be_misread_are_refused(tmp_path: Path) -> None:
+    import openvino
+    from openvino import PartialShape
+    from openvino import opset13 as ops
+
+    def saved(name: str, given: Any) -> Path:
+        model = openvino.Model([ops.reduce_mean(ops.convert(given, np.float32), np.array([1, 2]))], [given], name)
+        openvino.save_model(model, str(tmp_path / f"{name}.xml"), compress_to_fp16=False)
+        return tmp_path / f"{name}.xml"
+
+    with pytest.raises(DataError, match="takes int8; export it with an input of float32 or uint8"):
+        encoder(saved("signed", ops.parameter([1, 3, 16, 16], np.int8)))
+    with pytest.raises(DataError, match="not pictures of three channels"):
+        encoder(saved("any", ops.parameter(PartialShape.dynamic(), np.float32)))
+
+
+def test_onnx_files_with_weights_elsewhere_are_refused(tmp_path: Path) -> None:
+    """As protocol buffers write an entry of `external_data`: its key, then its value."""
+    (tmp_path / "half.onnx").write_bytes(b"\x08\x08" + b"\x6a\x19\x0a\x08location\x12\x0dhalf.onnx.dat")
+    with pytest.raises(DataError, match="keeps its weights in another file; save it whole"):
+        encoder(tmp_path / "half.onnx")

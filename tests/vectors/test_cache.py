@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from likewise.data.image_refs import ImageRef
 from likewise.errors import DamagedArtifact, DataError
 from likewise.vectors import environment
 from likewise.vectors.cache import CHECKSUM_BYTES, ENTRY_BYTES, EmbeddingCache, cache_key, item_digest
@@ -52,6 +53,10 @@ def test_digests_tell_kinds_types_and_shapes_apart():
         np.frombuffer(b"text", dtype=np.uint8),
     ]  # fmt: skip
     assert len({item_digest(item) for item in items}) == len(items)
+    assert item_digest(b"text") == item_digest(ImageRef.of_bytes(b"text")), "a file's bytes and a reference to it"
+    for nothing in (3, np.array([object()])):
+        with pytest.raises(DataError, match="is no payload"):
+            item_digest(nothing)
     assert item_digest(np.arange(6).reshape(2, 3).T) == item_digest(np.arange(6).reshape(2, 3).T.copy())
 
 
@@ -378,3 +383,13 @@ def test_many_processes_and_kills_leave_a_whole_cache(tmp_path):
             assert process.returncode == 0, error
         assert [victim.returncode for victim in victims] == [-signal.SIGKILL] * 2
     assert check_books(tmp_path) > 0
+
+
+def test_a_closed_cache_and_a_folder_that_cannot_be(tmp_path):
+    cache = EmbeddingCache(tmp_path / "cache")
+    cache.close()
+    with pytest.raises(DataError, match="was closed while it was in use; open it again"):
+        cache.get("item", "model")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file/cache cannot be a cache \(Not a directory\)"):
+        EmbeddingCache(tmp_path / "file" / "cache")

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from likewise.data.image_refs import ImageRef
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions
 from likewise.errors import DataError, RecipeError
 from likewise.vectors import backends, precision
 from likewise.vectors import extractor as module
+from likewise.vectors.cache import EmbeddingCache
 from likewise.vectors.extract import extract
 from likewise.vectors.extractor import EmbeddingExtractor, ExtractionConfig, ExtractionTimeout
 from likewise.vectors.options import EmbedOptions
@@ -179,7 +182,7 @@ def test_pictures_are_prepared_in_so_many_threads_and_so_far_ahead(
             ours.batch_extract(PICTURES[:5])
             monkeypatch.setattr(ImageEncoder, "forward", forward)
         assert len(seen) == workers
-        assert ahead[0] == batches, "prepared while the model worked on the first"
+        assert ahead[0] == 1 + batches, "the first, and what was prepared while the model worked on it"
 
 
 def test_memory_is_pinned_and_the_gpu_taken_where_there_is_one(
@@ -293,3 +296,102 @@ def test_a_model_that_is_not_there_names_the_path(model: str, tmp_path: Path, mo
 def test_a_configuration_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=next(iter(wrong))):
         ExtractionConfig(**wrong)
+
+
+def test_pil_images_are_named_by_the_pixels_that_are_used(model: str, tmp_path: Path) -> None:
+    """Two palettes of equal indices, and one picture in two orientations, are different pictures."""
+    one = Image.fromarray(PICTURES[0]).quantize(8)
+    other = one.copy()
+    other.putpalette([255 - value for value in one.getpalette() or ()])
+    turned = Image.fromarray(PICTURES[1])
+    turned.info["exif"] = b"Exif\0\0" + turned_exif()
+    images = [one, other, Image.fromarray(PICTURES[1]), turned]
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        together = ours.batch_extract(images)
+        assert ours.get_extraction_stats()["duplicates"] == 0
+    with made(model, tmp_path / "other", enable_mixed_precision=False) as ours:
+        np.testing.assert_allclose(together, [ours.extract_embedding(image) for image in images], atol=1e-5)
+        assert ours.get_extraction_stats()["hits"] == 0
+
+
+def turned_exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def test_a_model_loaded_meanwhile_does_not_change_a_call(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = str(save_model(tmp_path, "vit"))
+    with made(model, tmp_path, batch_size=1, max_workers=1, enable_mixed_precision=False) as ours:
+        frame, asked = ImageEncoder.frame, []
+
+        def meddling(self: ImageEncoder, image: Any) -> Any:
+            if not asked:
+                asked.append(True)
+                ours.load_model(second)
+            return frame(self, image)
+
+        monkeypatch.setattr(ImageEncoder, "frame", meddling)
+        found = ours.batch_extract(PICTURES[:3])
+    with made(model, tmp_path, enable_mixed_precision=False) as again:
+        np.testing.assert_allclose(again.batch_extract(PICTURES[:3]), found)
+        assert again.get_extraction_stats()["hits"] == 3
+    with made(model, tmp_path, cache_embeddings=False, enable_mixed_precision=False) as fresh:
+        np.testing.assert_allclose(fresh.batch_extract(PICTURES[:3]), found, atol=1e-5)
+
+
+def test_halves_of_a_batch_that_was_given_as_it_is(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = [np.random.default_rng(seed).normal(size=(SIDE, SIDE, 3)).astype(np.float32) for seed in range(4)]
+    with made(model, tmp_path, enable_preprocessing=False, cache_embeddings=False, enable_mixed_precision=False) as ours:
+        whole = ours.batch_extract(ready)
+        forward = ImageEncoder.forward
+
+        def short_of_memory(self: ImageEncoder, batch: Any) -> Any:
+            if len(batch) > 2:
+                raise MemoryError
+            return forward(self, batch)
+
+        monkeypatch.setattr(ImageEncoder, "forward", short_of_memory)
+        np.testing.assert_allclose(ours.batch_extract(ready), whole, atol=1e-5)
+        assert ours.get_extraction_stats()["halved"] == 1
+        monkeypatch.setattr(ImageEncoder, "forward", never)
+        with pytest.raises(DataError, match=r"picture 0 alone does not fit in memory \(MemoryError\)"):
+            ours.batch_extract(ready)
+
+
+def never(self: ImageEncoder, batch: Any) -> Any:
+    raise MemoryError
+
+
+def test_cached_vectors_are_judged_too(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, quality_policy="off") as ours:
+        ours.batch_extract(PICTURES[:3])
+    with made(model, tmp_path, quality_policy="reject", quality_threshold=1.0) as strict:
+        assert np.isnan(strict.batch_extract(PICTURES[:3])).all()
+        stats = strict.get_extraction_stats()
+        assert (stats["hits"], stats["rejected"]) == (3, 3)
+
+
+def test_a_runs_cache_is_shared_and_not_made_smaller(model: str, tmp_path: Path) -> None:
+    encoded = []
+    for number, pixels in enumerate(PICTURES[:3]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        encoded.append((tmp_path / f"{number}.png").read_bytes())
+    refs = [ImageRef.of_bytes(data) for data in encoded]
+    options = EmbedOptions(precision="float32", cache_dir=str(tmp_path / "cache"))
+    extract(ImageEncoder(ImageEncoderOptions(model=model)).eval(), refs, options=options)
+    with EmbeddingCache(tmp_path / "cache", max_size=None) as cache:
+        keys = [number.to_bytes(32, "big") for number in range(10_100)]
+        cache.put_many(keys, np.ones((len(keys), 2), np.float32))
+    with made(model, tmp_path, enable_mixed_precision=False, batch_size=3) as ours:
+        ours.batch_extract([*encoded, PICTURES[5]])
+        assert ours.get_extraction_stats()["hits"] == 3
+    with EmbeddingCache(tmp_path / "cache", max_size=None) as cache:
+        assert cache.get_stats().entries >= 10_104
+
+
+def test_bytes_of_the_cache_are_bounded(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, cache_bytes=1000, batch_size=1) as ours:
+        ours.batch_extract(PICTURES)
+    with EmbeddingCache(tmp_path / "cache", max_size=None) as cache:
+        assert cache.get_stats().bytes <= 1000

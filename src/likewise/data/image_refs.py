@@ -37,6 +37,9 @@ class ImageRef:
         """What messages call it."""
         return self.path or f"image {self.key.hex()[:12]}"
 
+    def __str__(self) -> str:
+        return self.name
+
     def read(self) -> bytes:
         """The encoded bytes; DataError if the file is gone, or is not what was read in."""
         held = self.data if self.stored is None else self.stored()
@@ -45,7 +48,7 @@ class ImageRef:
         assert self.path is not None
         data = read_file(Path(self.path))
         if image_digest(data) != self.key:
-            raise DataError(f"{self.path} has changed since it was read in; run ingest again.")
+            raise DataError(f"{self.path} has changed since it was read in; run the recipe again with --fresh.")
         return data
 
     def with_look(self, look: bytes) -> ImageRef:
@@ -57,7 +60,7 @@ class ImageRef:
         return self.key
 
 
-def image_digest(data: bytes) -> bytes:
+def image_digest(data: bytes | bytearray | memoryview) -> bytes:
     """BLAKE2b of the encoded bytes."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
@@ -66,5 +69,6 @@ def read_file(path: Path) -> bytes:
     """A file's bytes; DataError if it cannot be read."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); put it back, or leave it out.") from error
+    except (OSError, ValueError) as error:  # the latter for names that no file can have
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path} cannot be read ({reason}); put it back, or leave it out.") from error

@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
+
 from likewise.data.image_header import header
 from likewise.data.image_refs import PICTURES, ImageRef, image_digest, read_file
 from likewise.data.intensity import looks_swapped
 from likewise.data.options import ImageFolderOptions, ImageTableOptions
 from likewise.data.pairs import safe_name
-from likewise.data.pixels import decode, describe, small_look
-from likewise.data.sampling import draw
-from likewise.data.table import column_names, read_rows, table_files
+from likewise.data.payloads import PAYLOADS
+from likewise.data.pixels import SmallLook, decode, describe, small_look
+from likewise.data.sampling import draw, draw_rows, rows_at
+from likewise.data.table import Row, column_names, count_rows, encodable, read_rows, table_files
 from likewise.errors import DataError
-from likewise.types import Items, Reject
+from likewise.types import Int64, Items, Reject, Remark
 
 LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
 SLICE, SLICE_BYTES = 256, 64 << 20  # images, or bytes of them in memory, read in before they are handed on
 READERS = 8  # shards of images read at the same time, at most: each holds a slice, and the one before until that is full
-ROOT = "images"  # the shard of what lies in the folder itself
+ROOT = "(root)"  # the shard of what lies in the folder itself: no folder's name is written so
+
+
+FACTS = ("format", "width", "height", "bits", "frames", "radiometric", "swapped", "lowest", "highest", "distinct")
+TAKEN = (*FACTS, *PAYLOADS, "id", "shard", "role", "group")  # columns that ingest writes
 
 
 class Wanted(NamedTuple):
@@ -70,8 +77,10 @@ class ImageFolderSource:
         """The folder's pictures; the id is the path below the folder, the group, where asked for, the folder's name."""
         root, options = Path(self._options.path), self._options
 
-        def wanted(file: Path) -> Wanted:
+        def wanted(file: Path) -> Wanted | Reject:
             name = file.relative_to(root)
+            if not encodable(str(file)):
+                return Reject(ascii(str(file)), None, "its name is not UTF-8", "rename it, or leave it out")
             columns = {"group": name.parts[0]} if options.group_from_folder and len(name.parts) > 1 else {"group": None}
             return Wanted(file, name.as_posix(), columns if options.group_from_folder else {}, str(file))
 
@@ -83,7 +92,7 @@ class ImageFolderSource:
         if not root.is_dir():
             raise DataError(f"{root} is not a folder; name the folder that holds the pictures as [ingest] path.")
         found: dict[str, list[Path]] = {}
-        for folder, folders, names in os.walk(root):
+        for folder, folders, names in os.walk(root, onerror=_refuse_folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 if name.lower().endswith(PICTURES) and not name.startswith("."):
@@ -91,9 +100,9 @@ class ImageFolderSource:
         if not found:
             raise DataError(f"{root} holds no pictures; put {', '.join(PICTURES)} files there, or name another folder.")
         if self._options.sample_size is not None:
-            names = [str(path) for paths in found.values() for path in paths]
-            drawn = set(draw(names, self._options.sample_size, self._seed))
-            found = {folder: [path for path in paths if str(path) in drawn] for folder, paths in found.items()}
+            names = [str(path.relative_to(root)) for paths in found.values() for path in paths]
+            drawn = {root / name for name in draw(names, self._options.sample_size, self._seed)}
+            found = {folder: [path for path in paths if path in drawn] for folder, paths in found.items()}
         return {_shard_name(root, Path(folder)): paths for folder, paths in sorted(found.items()) if paths}
 
 
@@ -110,32 +119,47 @@ class ImageTableSource:
         """The tables, by name."""
         return list(self._tables)
 
-    def read(self, shard: str) -> Iterator[Items | Reject]:
+    def read(self, shard: str) -> Iterator[Items | Reject | Remark]:
         """The pictures of a table's rows."""
         path, options = self._tables[shard], self._options
         names = [name for name in column_names(path) if name not in (options.id, options.file)]
         if options.group is not None and options.group not in names:
             raise DataError(f'{path} has no column "{options.group}"; name another as [ingest] group.')
-        root = Path(options.images) if options.images else path.parent
-        wanted: list[Wanted] = []
-        for row in read_rows(path, (options.id, options.file), names):
+        columns = {name: _column(name, options.group) for name in names}
+        yield from read_images(shard, self._wanted(path, columns, self._rows(shard)), options.frame)
+        renamed = [f'"{name}" as "{column}"' for name, column in columns.items() if column not in (name, "group")]
+        if renamed:
+            yield Remark(f"{path}: kept {', '.join(renamed)}, since ingest has columns of these names.")
+
+    def _wanted(self, path: Path, columns: Mapping[str, str], rows: Iterable[Row | Reject]) -> Iterator[Wanted | Reject]:
+        root = Path(self._options.images) if self._options.images else path.parent
+        for row in rows:
             if isinstance(row, Reject):
                 yield row
                 continue
             identity, file, *cells = row.cells
             if identity is None or file is None:
-                column = options.id if identity is None else options.file
+                column = self._options.id if identity is None else self._options.file
                 yield Reject(str(path), row.number, f"its cell of {column} is empty", "fill it in, or leave the row out")
                 continue
-            columns = {_column(name, options.group): cell for name, cell in zip(names, cells, strict=True)}
-            wanted.append(Wanted(root / str(file), str(identity), columns, str(path), row.number))
-        yield from read_images(shard, iter(self._drawn(wanted)), options.frame)
+            told = dict(zip(columns.values(), cells, strict=True))
+            unreadable = next((text for text in (identity, file, *cells) if isinstance(text, str) and not encodable(text)), None)
+            if unreadable is not None:
+                yield Reject(str(path), row.number, f"{unreadable[:60]!a} is not UTF-8", "write the table in UTF-8")
+                continue
+            yield Wanted(root / str(file), str(identity), told, str(path), row.number)
 
-    def _drawn(self, wanted: list[Wanted]) -> list[Wanted]:
-        if self._options.sample_size is None:
-            return wanted
-        ids = set(draw([each.id for each in wanted], self._options.sample_size, self._seed))
-        return [each for each in wanted if each.id in ids]
+    def _rows(self, shard: str) -> Iterator[Row | Reject]:
+        path, options = self._tables[shard], self._options
+        names = [name for name in column_names(path) if name not in (options.id, options.file)]
+        rows = read_rows(path, (options.id, options.file), names)
+        return rows if options.sample_size is None else rows_at(rows, self._drawn[shard])
+
+    @cached_property
+    def _drawn(self) -> Mapping[str, Int64]:
+        """Of each table the rows drawn among those of all."""
+        assert self._options.sample_size is not None
+        return draw_rows({name: count_rows(path) for name, path in self._tables.items()}, self._options.sample_size, self._seed)
 
     @cached_property
     def _tables(self) -> dict[str, Path]:
@@ -199,7 +223,7 @@ def _looked_at(wanted: Wanted | Reject, frame: int) -> tuple[ImageRef, dict[str,
 def looked_at(ref: ImageRef, data: bytes, frame: int) -> tuple[ImageRef, dict[str, Any]]:
     """The reference with its small look, and its facts: format, size, bits, and of single-channel pictures their range."""
     told = header(data, ref.name)
-    pixels = decode(data, ref.name, at_least=LOOK if told.kind == "color" else None, frame=frame)
+    pixels = _pixels(data, ref.name, told.kind, frame)
     facts: dict[str, Any] = {
         "format": told.format,
         "width": told.width,
@@ -216,11 +240,27 @@ def looked_at(ref: ImageRef, data: bytes, frame: int) -> tuple[ImageRef, dict[st
     return ref.with_look(small_look(pixels).to_bytes()), facts
 
 
+def look_at(data: bytes, name: str, frame: int) -> SmallLook:
+    """The small look at an encoded picture."""
+    return small_look(_pixels(data, name, header(data, name).kind, frame))
+
+
+def _pixels(data: bytes, name: str, kind: str, frame: int) -> NDArray[Any]:
+    """The pixels that a look is taken of: colours no larger than it needs, values of one channel all."""
+    return decode(data, name, at_least=LOOK if kind == "color" else None, frame=frame)
+
+
 def _shard_name(root: Path, folder: Path) -> str:
     name = folder.relative_to(root).as_posix()
     return ROOT if name == "." else safe_name(name)
 
 
 def _column(name: str, group: str | None) -> str:
-    """What a column of the table is called here."""
-    return "group" if name == group else name
+    """What a column of the table is called here: not as ingest calls its own, which the user may have meant otherwise."""
+    if name == group:
+        return "group"
+    return f"given_{name}" if name in TAKEN or name.startswith("image.") else name
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise DataError(f"{error.filename} cannot be read ({error.strerror}); make it readable, or leave it out.")

@@ -18,6 +18,7 @@ import numpy as np
 
 from likewise.artifacts.draft import Draft
 from likewise.data import links as by_row
+from likewise.data.earlier import files_of
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
 from likewise.data.options import IngestOptions, LinkedOptions
@@ -51,7 +52,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     _check(options, parts, pairs, rejects)
     draft.write_table("pairs.parquet", by_row.as_table(pairs))
     draft.write_table("rejects.parquet", reject_table(rejects))
-    counts = _counts(options, parts, pairs, repeated, len(rejects))
+    counts = _counts(options, source, parts, pairs, repeated, len(rejects))
     draft.write_json("counts.json", counts)
     wanted = getattr(options, "sample_size", None)
     if wanted and counts["rows"] < wanted:
@@ -93,7 +94,9 @@ def _named(options: IngestOptions) -> str:
     return str(getattr(options, "path", None) or getattr(options, "name", None) or options.kind)
 
 
-def _counts(options: IngestOptions, parts: Parts, pairs: RowLinks, repeated: int, rejected: int) -> dict[str, Any]:
+def _counts(
+    options: IngestOptions, source: Source, parts: Parts, pairs: RowLinks, repeated: int, rejected: int
+) -> dict[str, Any]:
     positives = int((pairs.label == 1).sum())
     return {
         "scope": "corpus",
@@ -108,5 +111,8 @@ def _counts(options: IngestOptions, parts: Parts, pairs: RowLinks, repeated: int
         "negatives": len(pairs) - positives,
         "repeated_pairs": repeated,
         "splits": {name: int((pairs.split == code).sum()) for code, name in enumerate(SPLITS)},
-        "shards": [{"name": shard, "items": count} for shard, count in zip(parts.shards, parts.sizes, strict=True)],
+        "shards": [
+            {"name": shard, "items": count, "files": files_of(source, shard)}
+            for shard, count in zip(parts.shards, parts.sizes, strict=True)
+        ],
     }

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from likewise.data.image_refs import ImageRef, image_digest, read_file
-from likewise.data.images import ImageFolderSource, Wanted, looked_at, read_images
+from likewise.data.images import ImageFolderSource, Wanted, look_at, read_images
 from likewise.data.options import ImageFolderOptions
 from likewise.data.pixels import from_array, small_look
-from likewise.errors import UserError
+from likewise.errors import DataError, UserError
 from likewise.types import Reject
 
 
@@ -26,7 +28,7 @@ class Pictures:
     def some(self) -> Pictures:
         """Itself; UserError where no picture could be read."""
         if not self.payload:
-            raise UserError(f"None of the pictures can be read: {self.rejects[0]}")
+            raise UserError(f"None of the pictures can be read: {next(iter(self.rejects), 'none was named')}")
         return self
 
 
@@ -47,31 +49,36 @@ def read_pictures(paths: Sequence[Path], frame: int = 0) -> Pictures:
     return Pictures(ids, payload, rejects)
 
 
-def as_payload(item: Any) -> Any:
-    """A path as a reference to its bytes; anything else as it is. DataError where the file cannot be read."""
+def as_payload(item: Any, name: str) -> ImageRef | NDArray[Any]:
+    """A path or encoded bytes as a reference; an array or a PIL image as its pixels.
+
+    DataError for a file that cannot be read, and for what is no picture, which it calls by its `name`.
+    """
     if isinstance(item, str | Path):
         return ImageRef(image_digest(read_file(Path(item))), path=str(item))
-    return item
+    if isinstance(item, bytes):
+        return ImageRef.of_bytes(item, name)
+    return item if isinstance(item, ImageRef) else from_array(item, name)
 
 
 def look_of(item: Any, name: str, frame: int = 0) -> tuple[bytes, bytes | None]:
-    """The small look at a picture, and the digest of its file (None of arrays and PIL images).
-
-    DataError, which names `name` if the item does not name itself, for what is no picture.
-    """
-    payload = as_payload(item)
+    """The small look at a picture, and the digest of its file (None of arrays and PIL images); DataError as `as_payload`."""
+    payload = ImageRef.of_bytes(read_file(Path(item)), str(item)) if isinstance(item, str | Path) else as_payload(item, name)
     if not isinstance(payload, ImageRef):
-        return small_look(from_array(payload, name)).to_bytes(), None
-    if payload.look is not None:
-        return payload.look, payload.key
-    look = looked_at(payload, payload.read(), frame)[0].look
-    assert look is not None
-    return look, payload.key
+        return small_look(payload).to_bytes(), None
+    return payload.look or look_at(payload.read(), payload.name, frame).to_bytes(), payload.key
 
 
-def names_of(items: Sequence[Any]) -> list[str]:
-    """What items are called by whoever gives them no ids: texts and paths themselves, others their number."""
-    return [str(item) if isinstance(item, str | Path) else str(number) for number, item in enumerate(items)]
+def names_of(items: Sequence[Any], ids: Sequence[str] | None = None) -> list[str]:
+    """What items are called: their `ids`, or else texts and paths by themselves, others by their number.
+
+    DataError where there are more or fewer ids than items.
+    """
+    if ids is None:
+        return [str(item) if isinstance(item, str | Path) else str(number) for number, item in enumerate(items)]
+    if len(ids) != len(items):
+        raise DataError(f"There are {len(items)} items and {len(ids)} ids; give one id for each.")
+    return [str(name) for name in ids]
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

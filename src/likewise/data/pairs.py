@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from likewise.data.options import PairsOptions
-from likewise.data.sampling import draw_rows
+from likewise.data.sampling import draw_rows, rows_at
 from likewise.data.table import (
     Row,
     column_names,
@@ -162,7 +162,7 @@ class PairsSource:
         )
         rows = read_rows(file, columns.required, columns.negatives)
         if options.sample_size is not None:
-            rows = _at(rows, self._drawn(options.sample_size)[shard])
+            rows = rows_at(rows, self._drawn(options.sample_size)[shard])
         yield from read_pairs(shard, str(file), rows, columns)
 
     def _drawn(self, size: int) -> dict[str, Int64]:
@@ -259,18 +259,6 @@ def safe_name(name: str) -> str:
     """A name fit for a file on any system; one that had to be changed gets a hash of what it was."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:80]
     return safe if safe == name else f"{safe}-{hashlib.blake2b(name.encode(errors='surrogateescape'), digest_size=4).hexdigest()}"
-
-
-def _at(rows: Iterable[Row | Reject], positions: Int64) -> Iterator[Row | Reject]:
-    """The rows at the given positions, ascending."""
-    wanted = iter(positions.tolist())
-    following = next(wanted, None)
-    for position, row in enumerate(rows):
-        if following is None:
-            return
-        if position == following:
-            yield row
-            following = next(wanted, None)
 
 
 def _listed(cell: str) -> str | list[str]:

@@ -7,7 +7,8 @@ they themselves win.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from likewise.types import Int64
 
 CHUNK_ROWS = 1 << 20
+Row = TypeVar("Row")
 
 
 def draw_rows(counts: Mapping[str, int], size: int, seed: int) -> dict[str, Int64]:
@@ -53,3 +55,15 @@ def _mixed(values: Int64, key: int) -> NDArray[np.uint64]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
+
+
+def rows_at(rows: Iterable[Row], positions: Int64) -> Iterator[Row]:
+    """The rows at the given positions, ascending."""
+    wanted = iter(positions.tolist())
+    following = next(wanted, None)
+    for position, row in enumerate(rows):
+        if following is None:
+            return
+        if position == following:
+            yield row
+            following = next(wanted, None)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.draft import Draft
 from likewise.data.corpus import items_file, pairs_file
-from likewise.data.earlier import earlier_number, take_over
+from likewise.data.earlier import earlier_number, files_of, take_over
 from likewise.data.evidence import merged_pairs
 from likewise.data.options import IngestOptions
 from likewise.data.part_files import part_file, refuse, reject_table
@@ -64,7 +64,7 @@ def ingest_shards(draft: Draft, options: IngestOptions, source: Source) -> None:
             else:
                 take_over(draft, {_file(kind, number): _file(kind, old) for kind in KINDS})
                 reused += 1
-        entries.append({"name": name, **draft.json(part_file("tally", number))})
+        entries.append({"name": name, "files": files_of(source, name), **draft.json(part_file("tally", number))})
         draft.progress(number + 1, len(shards), f"{name}: {entries[-1]['items']:,} items")
     if reused:
         draft.say(f"{reused} of {len(shards)} shards are as they were and were not read again.")

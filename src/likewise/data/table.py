@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.types import Reject
 
 CELL_BYTES = 16 << 20  # a longer cell, or line of a cell, is taken for a missing quote: reading on would fill the memory
@@ -244,14 +244,14 @@ def _parquet_rows(path: Path, required: Sequence[str], optional: Sequence[str]) 
                     number += 1
                     yield Row(number, cells)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is damaged after row {number} ({_first_line(error)}); write the file again.") from error
+            raise DataError(f"{path} is damaged after row {number} ({first_line(error)}); write the file again.") from error
 
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a readable Parquet file ({_first_line(error)}); write the file again.") from error
+        raise DataError(f"{path} is not a readable Parquet file ({first_line(error)}); write the file again.") from error
 
 
 # All of them
@@ -288,7 +288,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes | Reject]]:
                     yield number, line
     except (OSError, EOFError, zlib.error) as error:  # gzip reports damage by any of these
         raise DataError(
-            f"{path} cannot be read after line {number} ({_first_line(error)}); write or fetch the file again."
+            f"{path} cannot be read after line {number} ({first_line(error)}); write or fetch the file again."
         ) from error
 
 
@@ -307,7 +307,3 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -85,7 +85,8 @@ class Encoder(nn.Module, ABC):
 
     def key(self, role: Role, precision: str = "float32", backend: str = "torch") -> str:
         """Names a vector's bits: the space, the role and everything else that changes them."""
-        parts = {"space": self.space, "role": role, "precision": precision, "backend": backend, **self.key_parts(role)}
+        way = {"precision": precision, "backend": backend, "device": self.device.type}
+        parts = {"space": self.space, "role": role, **way, **self.key_parts(role)}
         return hashlib.sha256(_json(parts)).hexdigest()[:32]
 
     @property

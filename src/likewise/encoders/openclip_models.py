@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from likewise.encoders import hub
 from likewise.encoders.options import OpenCLIPEncoderOptions
-from likewise.errors import DataError, MissingExtra, RecipeError
+from likewise.errors import DataError, MissingExtra, RecipeError, first_line
 
 HUB = "hf-hub:"
 CONFIG_FILE, TOWER_FILE, WEIGHTS_FILE = "open_clip_config.json", "tower.json", "tower.safetensors"
@@ -146,7 +146,7 @@ def _from_hub(repository: str, names: Sequence[str], cache_dir: str | None, what
                 found = huggingface_hub.hf_hub_download(repository, name, cache_dir=cache_dir, local_files_only=local)
                 return Path(str(found))
             except EntryNotFoundError as error:  # here or there
-                reason = reason if local else str(error).strip().splitlines()[0]
+                reason = reason if local else first_line(error)
             except Exception as error:  # the client's own kinds of "no"
                 reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     raise DataError(
@@ -162,7 +162,7 @@ def _open_clip() -> Any:
     try:
         import open_clip
     except (ImportError, RuntimeError, OSError) as error:  # torchvision, which it imports, is built for one torch only
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise DataError(
             f'[encoder] kind = "openclip": open_clip is installed but cannot be imported ({reason}); '
             f"install the torchvision that was built for torch {torch.__version__}."

@@ -1,7 +1,8 @@
 """A vision model in a file as an encoder: ONNX, OpenVINO IR or TFLite, run by OpenVINO.
 
-The vector is any output or inner tensor of the model, averaged over places if it has any, at unit length. The input's layout,
-size and type are read from the file; a type of 8 bits takes pixels as they are.
+The vector is any output or inner tensor of the model, at unit length: [B, D], a map [B, D, h, w] or [B, h, w, D] averaged over
+its places, or tokens [B, T, D] averaged over them. The input's layout, size and type are read from the file; bytes take pixels as
+they are.
 
 Shapes: B pictures, h × w pixels as the model takes them, D dimensions.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import mmap
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
@@ -31,6 +33,8 @@ from likewise.types import Float32, Prepared, Role
 
 BESIDE = {".xml": ".bin"}  # the weights of an OpenVINO IR
 ENDINGS = (".onnx", ".xml", ".tflite")
+EXTERNAL = b"\n\x08location\x12"  # the key of an entry of `external_data`, as protocol buffers write it, and the tag of its value
+INPUTS = (np.float32, np.float16, np.uint8)
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 
 
@@ -83,8 +87,10 @@ class OpenVINOEncoder(PictureEncoder):
     def forward(self, prepared: Prepared) -> Tensor:
         """Unit vectors [B, D] float32."""
         found = self._infer(self._layout.given(prepared.cpu().numpy()))
-        if found.ndim == 4:  # the longest side holds the channels, wherever the file has them
-            found = np.moveaxis(found, 1 + int(np.argmax(found.shape[1:])), 1).mean(axis=(2, 3))
+        if found.ndim == 4:
+            found = found.mean(axis=(1, 2) if _channels_last(found.shape, self._layout) else (2, 3))
+        elif found.ndim == 3:
+            found = found.mean(axis=1)
         vectors = torch.from_numpy(np.ascontiguousarray(found.reshape(len(found), -1), dtype=np.float32))
         return nn.functional.normalize(vectors, dim=1)
 
@@ -160,6 +166,7 @@ def _tapped(file: Path, options: OpenVINOEncoderOptions) -> Any:
 
     if not file.is_file() or file.suffix not in ENDINGS:
         raise DataError(f'[encoder] model = "{options.model}" is not a file that ends in {", ".join(ENDINGS)}; name one.')
+    _refuse_weights_elsewhere(file, options.model)
     try:
         model = openvino.Core().read_model(str(file))
     except RuntimeError as error:
@@ -177,7 +184,7 @@ def _tapped(file: Path, options: OpenVINOEncoderOptions) -> Any:
             f'[encoder] model = "{options.model}" has no tensor, operation or kind of operation called "{options.output}"; '
             f"its kinds of operations are {', '.join(kinds)}."
         )
-    return openvino.Model([wanted[-1]], model.inputs and [each.get_node() for each in model.inputs], "tapped")
+    return openvino.Model([wanted[-1]], [each.get_node() for each in model.inputs], "tapped")
 
 
 def _is(output: Any, name: str) -> bool:
@@ -189,11 +196,13 @@ def _is(output: Any, name: str) -> bool:
 def _layout(model: Any, name: str) -> _Layout:
     """The size, layout and type of the only input; DataError where it is not a picture of three channels and fixed size."""
     shape = model.input(0).get_partial_shape() if len(model.inputs) == 1 else None
-    sides = [0 if side.is_dynamic else int(side.get_length()) for side in list(shape or ())]
-    sides = sides if len(sides) == 4 else []
+    of_four = list(shape) if shape is not None and shape.rank.is_static and len(shape) == 4 else []
+    sides = [0 if side.is_dynamic else int(side.get_length()) for side in of_four]
     for channels, rows, columns in ((1, 2, 3), (3, 1, 2)):
         if sides and sides[channels] == 3 and sides[rows] and sides[columns]:
             dtype = np.dtype(model.input(0).get_element_type().to_dtype())
+            if dtype not in INPUTS:
+                raise DataError(f'[encoder] model = "{name}" takes {dtype}; export it with an input of float32 or uint8.')
             return _Layout((sides[rows], sides[columns]), channels == 3, dtype.type)
     raise DataError(
         f'[encoder] model = "{name}" takes {shape if shape is not None else "several inputs"}, not pictures of three channels '
@@ -204,3 +213,23 @@ def _layout(model: Any, name: str) -> _Layout:
 def _files(file: Path) -> list[Path]:
     beside = file.with_suffix(BESIDE[file.suffix]) if file.suffix in BESIDE else None
     return [file, *([beside] if beside is not None and beside.is_file() else [])]
+
+
+def _channels_last(shape: tuple[int, ...], layout: _Layout) -> bool:
+    """Whether a map [B, ., ., .] has its channels last: a map of the input's proportions where they stand, else as the input."""
+    tall, wide = layout.size
+    first, last = shape[2] * wide == shape[3] * tall, shape[1] * wide == shape[2] * tall
+    return last if first != last else layout.channels_last
+
+
+def _refuse_weights_elsewhere(file: Path, name: str) -> None:
+    """DataError for an ONNX file that keeps weights in other files: these would be in neither its digest nor its copy."""
+    if file.suffix != ".onnx" or not file.stat().st_size:
+        return
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        elsewhere = content.find(EXTERNAL) >= 0
+    if elsewhere:
+        raise DataError(
+            f'[encoder] model = "{name}" keeps its weights in another file; save it whole '
+            "(onnx.save(onnx.load(FILE), NEW_FILE)), or convert it to OpenVINO IR."
+        )

@@ -114,7 +114,7 @@ class FinishedRun:
                 f" {self.folder / 'graph'}."
             )
         artifact = self.need("embed-after" if self.chosen == "trained" else "embed")
-        self._current(artifact, self.model, self.items)
+        self.check_current(artifact, self.model, self.items)
         return artifact
 
     @cached_property
@@ -137,10 +137,11 @@ class FinishedRun:
             trained = self.find("train")
             graphs = artifact.has("graphs.json")  # made from the models and the events themselves, not from kept vectors
             measured = (self.items, self.need("fit")) if graphs else (self.vectors,)
-            self._current(artifact, *measured, *([trained] if trained else []))
+            self.check_current(artifact, *measured, *([trained] if trained else []))
         return artifact
 
-    def _current(self, artifact: Artifact, *inputs: Artifact) -> None:
+    def check_current(self, artifact: Artifact, *inputs: Artifact) -> None:
+        """UserError where an artifact was made of other inputs than these."""
         for other in inputs:
             if artifact.manifest.inputs.get(other.stage) != other.content:
                 raise UserError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from likewise.encoders.fit import load_encoder
-from likewise.errors import DamagedArtifact, UserError
+from likewise.errors import DamagedArtifact, UserError, first_line
 from likewise.publishing.card import write_card
 from likewise.publishing.finished import FinishedRun
 from likewise.publishing.folders import appearing, check_free
@@ -159,20 +159,16 @@ def push(folder: Path, repo_id: str, *, private: bool = True, hub: Hub | None = 
         hub.create_repo(repo_id, private=private, exist_ok=True)
         hub.upload_folder(repo_id=repo_id, folder_path=str(folder), commit_message="Published by Likewise")
     except HFValidationError as error:
-        raise UserError(f'"{repo_id}" is no name of a repository ({_first_line(error)}); write OWNER/NAME.') from error
+        raise UserError(f'"{repo_id}" is no name of a repository ({first_line(error)}); write OWNER/NAME.') from error
     except LocalTokenNotFoundError as error:
         raise UserError(f"{repo_id} cannot be uploaded: no token of Hugging Face is set; run hf auth login.") from error
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         remedy = "run hf auth login with a token that may write there" if status in (401, 403) else "try again later"
-        raise UserError(f"{repo_id} cannot be uploaded: the hub refused ({_first_line(error)}); {remedy}.") from error
+        raise UserError(f"{repo_id} cannot be uploaded: the hub refused ({first_line(error)}); {remedy}.") from error
     except Exception as error:  # no route, no name, no answer: each HTTP client has its own kinds
-        reason = _first_line(error)
+        reason = first_line(error)
         raise UserError(
             f"{repo_id} cannot be uploaded: the hub cannot be reached ({reason}); {folder} stays, upload it later."
         ) from error
     return f"{huggingface_hub.constants.ENDPOINT}/{repo_id}"
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")

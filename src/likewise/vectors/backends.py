@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.encoders.base import Encoder, to_device
-from likewise.errors import MissingExtra, RecipeError
+from likewise.errors import MissingExtra, RecipeError, first_line
 from likewise.types import Prepared
 from likewise.vectors.cache import EmbeddingCache, cache_key
 from likewise.vectors.options import Backend, Precision
@@ -239,6 +239,6 @@ def _compile(encoder: Encoder, precision: Precision, example: Prepared, lanes: i
         hints["ENABLE_CPU_PINNING"] = False  # threads that prepare batches need room, too
         compiled = openvino.Core().compile_model(model, "CPU", hints)
     except Exception as error:  # of torch's tracing, OpenVINO's conversion and its plugin: each has its own classes
-        raise NotConvertible(str(error).strip().splitlines()[0].rstrip(".")) from error
+        raise NotConvertible(first_line(error)) from error
     _compiled[encoder] = (version, compiled)
     return compiled

@@ -25,6 +25,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from likewise.data.image_refs import image_digest
+from likewise.errors import DataError
 from likewise.types import Float32
 from likewise.vectors.environment import Environment
 
@@ -43,19 +45,21 @@ ENTRY_BYTES = 3 * KEY_BYTES + 2 * GENERATION.size + CHECKSUM_BYTES
 def item_digest(item: Any) -> bytes:
     """32 bytes that name a payload: text by its UTF-8, a file by its bytes, an array by its dtype, shape and bytes.
 
-    Any other payload (a reference to an archive's member) names itself by a method `digest() -> bytes`.
+    Any other payload names itself by a method `digest() -> bytes`: a reference to a file by what its bytes are named by.
+    DataError for what cannot be named.
     """
     digest = hashlib.blake2b(digest_size=KEY_BYTES)
     if isinstance(item, str):
         digest.update(b"text\0" + item.encode("utf-8", "surrogatepass"))
     elif isinstance(item, (bytes, bytearray, memoryview)):
-        digest.update(b"bytes\0")
-        digest.update(item)
-    elif isinstance(item, np.ndarray):
+        digest.update(b"digest\0" + image_digest(item))
+    elif isinstance(item, np.ndarray) and item.dtype != np.object_:
         digest.update(f"array\0{item.dtype.str}\0{item.shape}\0".encode())
         digest.update(np.ascontiguousarray(item).tobytes())
-    else:
+    elif hasattr(item, "digest"):
         digest.update(b"digest\0" + item.digest())
+    else:
+        raise DataError(f"A {type(item).__name__} is no payload; give a text, encoded bytes, an array of numbers or a reference.")
     return digest.digest()
 
 

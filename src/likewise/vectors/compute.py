@@ -10,9 +10,18 @@ import torch
 from torch import Tensor
 
 from likewise.encoders.base import to_device
-from likewise.errors import DataError
+from likewise.errors import first_line
 from likewise.types import Float32, Prepared, Role
 from likewise.vectors.backends import Computing
+
+
+class TooLarge(Exception):
+    """One item alone, at the `place` in its batch, does not fit in memory."""
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+        self.reason = reason
 
 
 class Embed:
@@ -27,8 +36,11 @@ class Embed:
         """The number of batches that memory did not suffice for, and that were computed in halves."""
         return len(self.too_large)
 
-    def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None) -> Float32:
-        """Vectors in the order given; `prepared` is what the encoder prepared of them, if that was done ahead."""
+    def __call__(self, payload: Sequence[Any], role: Role, prepared: Prepared | None = None, start: int = 0) -> Float32:
+        """Vectors in the order given; `prepared` is what the encoder prepared of them, if that was done ahead.
+
+        TooLarge for an item that does not fit in memory alone; the first of `payload` is at the place `start`.
+        """
         try:
             vectors: Float32 = self.forward(prepared if prepared is not None else self._prepare(payload, role)).cpu().numpy()
             return vectors
@@ -36,16 +48,17 @@ class Embed:
             if not _is_out_of_memory(error):
                 raise
             if len(payload) == 1:
-                raise DataError(
-                    f"One item alone does not fit in memory ({str(error).splitlines()[0]}); "
-                    'set [encoder] max_length to less, or [embed] device = "cpu".'
-                ) from error
+                raise TooLarge(start, f"alone does not fit in memory ({first_line(error)})") from error
         # Outside the except block: the error's traceback holds the tensors that filled the memory.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.too_large.append(len(payload))
         middle = (len(payload) + 1) // 2
-        return np.concatenate([self(payload[:middle], role), self(payload[middle:], role)])
+        halves = (slice(0, middle), slice(middle, None))
+        ready = [prepared[half] if isinstance(prepared, Tensor) else None for half in halves]
+        return np.concatenate(
+            [self(payload[half], role, part, start + (half.start or 0)) for half, part in zip(halves, ready, strict=True)]
+        )
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Vectors [B, D] float32, still on the device."""

@@ -32,9 +32,9 @@ class Environment:
 
     def __init__(self, path: Path, tables: tuple[str, ...]) -> None:
         self._users = 0
+        self._closed = False
         self._lock = threading.RLock()  # the map may only grow while no transaction of this process is open
         self._key = (os.getpid(), str(path))
-        path.mkdir(parents=True, exist_ok=True)
         self._path = path
         with self._lock, self._held(WRITING):
             try:
@@ -55,6 +55,10 @@ class Environment:
     def open(cls, path: Path, tables: tuple[str, ...]) -> Self:
         """The environment of a folder: the one that this process has open, or a new one. `close` gives it back."""
         path = path.expanduser().resolve()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{path} cannot be a cache ({error.strerror}); name a folder that can be written.") from error
         with cls._registry_lock:
             found = cls._open.get((os.getpid(), str(path)))
             if found is None:
@@ -69,17 +73,25 @@ class Environment:
             self._users -= 1
             if self._users == 0:
                 self._open.pop(self._key, None)
-                self._lmdb.close()
+                with self._lock:  # no transaction of another thread is open
+                    self._lmdb.close()
+                    self._closed = True
 
     def read(self, work: Callable[[Any], T]) -> T:
         """Run `work(transaction)` on a snapshot."""
         with self._lock:
+            self._check_open()
             return self._run(work, write=False)
 
     def write(self, work: Callable[[Any], T]) -> T:
         """Run `work(transaction)` as the only writer of all processes; it is run again, from its start, if the map must grow."""
         with self._lock, self._held(WRITING):
+            self._check_open()
             return self._run(work, write=True)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DataError(f"The cache {self._path} was closed while it was in use; open it again.")
 
     @contextmanager
     def _held(self, lock: str) -> Iterator[None]:

@@ -27,7 +27,7 @@ from likewise.errors import DataError
 from likewise.types import ROLES, Float32, Int64, Progress, Role
 from likewise.vectors.backends import EXACT, Computing, Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key
-from likewise.vectors.compute import Embed
+from likewise.vectors.compute import Embed, TooLarge
 from likewise.vectors.lanes import Lanes
 from likewise.vectors.options import EmbedOptions
 from likewise.vectors.plan import PlannedBatch, parts, plan_batches, sample
@@ -228,8 +228,12 @@ class Extraction:
         def work(batch: PlannedBatch) -> Float32:
             payload = self._fetch(batch.positions)
             prepared = self.encoder.prepare(payload, batch.role)
-            with turn:
-                return embed(payload, batch.role, prepared)
+            try:
+                with turn:
+                    return embed(payload, batch.role, prepared)
+            except TooLarge as error:
+                name = self._name_of(int(batch.positions[error.place]))
+                raise DataError(f'Item "{name}" {error.reason}; cut or shrink it, or set [embed] device = "cpu".') from error
 
         with self._lanes.pool() as threads:
             upcoming = iter(batches)

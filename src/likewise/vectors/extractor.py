@@ -1,7 +1,7 @@
 """Vectors of pictures in one object, for programs that hold pictures as arrays: `EmbeddingExtractor`.
 
-It works by the encoders, the cache and the plan of batches that runs use: the same picture and model give the same vector here
-and there, and each finds what the other has cached.
+It works by the encoders and the cache that runs use: encoded bytes and arrays have the same keys here and there, and each finds
+what the other has cached.
 
 Shapes: N pictures, B of a batch, D dimensions.
 """
@@ -12,8 +12,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -24,13 +25,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from likewise.data.pixels import from_array
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions
 from likewise.errors import DataError, LikewiseError, RecipeError
 from likewise.types import Float32
-from likewise.vectors.backends import Computing, Settled, computing_by, settle_once, ways_for
+from likewise.vectors.backends import Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key, item_digest
-from likewise.vectors.compute import Embed
+from likewise.vectors.compute import Embed, TooLarge
 from likewise.vectors.options import Precision
 from likewise.vectors.quality import Quality, Reference, quality_of
 
@@ -64,12 +66,13 @@ class ExtractionConfig:
     max_workers             threads that decode and prepare pictures
     use_gpu                 take the GPU where there is one
     cache_embeddings        keep vectors in `cache_dir`, and look there first
+    cache_bytes             the most bytes of vectors in it; those longest unused go first
     quality_threshold       vectors of a lower quality (`vectors.quality`) are told or rejected
     quality_policy          "warn" logs them, "reject" gives rows of NaN and does not cache them, "off" does not look
-    timeout_seconds         the longest that the model may take over one batch, preparing included
+    timeout_seconds         the longest that one batch may take: waiting for its pictures to be prepared, and the model
     enable_preprocessing    resize, crop and normalise as the model wants it; without, pictures are [h, w, 3] float32 that were
     enable_mixed_precision  bfloat16 where the processor has it and pictures of noise agree with float32 (cosine ≥ 0.9999)
-    prefetch_factor         batches prepared ahead of the model
+    prefetch_factor         batches prepared ahead of the one that the model works on
     pin_memory              hand batches to a GPU from pinned memory
     """
 
@@ -78,6 +81,7 @@ class ExtractionConfig:
     use_gpu: bool = True
     cache_embeddings: bool = True
     cache_dir: str = "./cache/embeddings"
+    cache_bytes: int = 10_000_000_000
     quality_threshold: float = 0.7
     quality_policy: Literal["warn", "reject", "off"] = "warn"
     timeout_seconds: float = 30.0
@@ -87,7 +91,7 @@ class ExtractionConfig:
     pin_memory: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_workers", "prefetch_factor"):
+        for name in ("batch_size", "max_workers", "prefetch_factor", "cache_bytes"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"ExtractionConfig({name}={getattr(self, name)}): give at least 1.")
         if not 0 <= self.quality_threshold <= 1:
@@ -114,6 +118,16 @@ class _Stats:
     latencies: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=KEPT))
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one call works with from its beginning to its end, whatever is loaded meanwhile: an encoder in its settled way."""
+
+    encoder: ImageEncoder
+    settled: Settled
+    embed: Embed
+    key: str
+
+
 class EmbeddingExtractor:
     """Pictures → unit vectors by a vision model, cached on disk, checked, and counted. Safe to use from several threads.
 
@@ -128,9 +142,7 @@ class EmbeddingExtractor:
         self.config = config or ExtractionConfig()
         self.model_path = model_path
         self._encoder: ImageEncoder | None = None
-        self._embed: Embed | None = None
-        self._settled: Settled | None = None
-        self._computing: Computing | None = None
+        self._work: _Work | None = None
         self._optimized = False
         self._cache: EmbeddingCache | None = None
         self._reference: Reference | None = None
@@ -155,13 +167,13 @@ class EmbeddingExtractor:
                 ) from error
             device = "cuda" if self.config.use_gpu and torch.cuda.is_available() else "cpu"
             self._encoder = encoder.to(device).eval()
-            self._embed = self._settled = None
+            self._work = None
             log.info("%s on %s", name, device)
             return self
 
     def get_model_info(self) -> dict[str, Any]:
         """Name, dimension, size of the input, parameters, device, space, and precision and backend (None before a batch)."""
-        encoder = self._opened()
+        encoder, work = self._opened(), self._work
         return {
             "model_type": self.model_type,
             "model_path": self.model_path,
@@ -170,8 +182,8 @@ class EmbeddingExtractor:
             "input_size": list(encoder.processing.out),
             "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
             "device": str(encoder.device),
-            "precision": None if self._settled is None else self._settled.way.precision,
-            "backend": None if self._settled is None else self._settled.way.version,
+            "precision": None if work is None else work.settled.way.precision,
+            "backend": None if work is None else work.settled.way.version,
             "space": encoder.space,
         }
 
@@ -186,23 +198,23 @@ class EmbeddingExtractor:
         """Unit vectors [N, D] float32, in the order given; equal pictures are computed once.
 
         Pictures are arrays [H, W] or [H, W, 3], PIL images, or encoded bytes. DataError for one that is none; rows of NaN for
-        vectors that the policy rejects; ExtractionTimeout.
+        vectors that the policy rejects, cached ones too; ExtractionTimeout.
         """
-        encoder = self._opened()
-        digests = [item_digest(self._identity(image)) for image in images]
+        work = self._working()
+        pictures = [self._pixels(image, number) for number, image in enumerate(images)]
+        digests = [item_digest(picture) for picture in pictures]
         first: dict[bytes, int] = {}
         for number, digest in enumerate(digests):
             first.setdefault(digest, number)
         unique = list(first.values())
-        vectors = np.empty((len(images), encoder.dimension), dtype=np.float32)
+        vectors = np.empty((len(images), work.encoder.dimension), dtype=np.float32)
         hits = 0
-        for batch, found, cached in self._batches(images, unique, digests):
+        for batch, found, cached in self._batches(work, pictures, unique, digests):
             vectors[batch] = found
             hits += len(batch) if cached else 0
-        for number, digest in enumerate(digests):
-            vectors[number] = vectors[first[digest]]
         self._update_stats(pictures=len(images), duplicates=len(images) - len(unique), hits=hits)
-        return vectors
+        every: Float32 = vectors[[first[digest] for digest in digests]]
+        return every
 
     def validate_embedding_quality(self, embedding: NDArray[np.floating]) -> float:
         """The quality of one vector in [0, 1]: the least of its sub-scores `finite`, `dimension`, `norm`, `spread` and, after
@@ -271,8 +283,8 @@ class EmbeddingExtractor:
         with self._lock:
             if not self._optimized:
                 self._optimized = True
-                self._embed = self._settled = None
-            self._embedding()
+                self._work = None
+            self._working()
         return self
 
     def enable_performance_optimizations(self) -> Self:
@@ -285,9 +297,9 @@ class EmbeddingExtractor:
 
     def warmup(self, num_warmup_images: int = 5) -> None:
         """Run so many blank pictures through the model: neither cached nor counted."""
-        encoder = self._opened()
+        work = self._working()
         with self._lock:
-            self._embedding().forward(torch.zeros(max(1, num_warmup_images), 3, *encoder.processing.out))
+            work.embed.forward(torch.zeros(max(1, num_warmup_images), 3, *work.encoder.processing.out))
 
     # Inside
 
@@ -300,73 +312,80 @@ class EmbeddingExtractor:
 
     def _open_cache(self) -> EmbeddingCache | None:
         if self._cache is None and self.config.cache_embeddings:
-            self._cache = EmbeddingCache(self.config.cache_dir)
+            self._cache = EmbeddingCache(self.config.cache_dir, max_size=None, max_bytes=self.config.cache_bytes)
         return self._cache
 
-    @staticmethod
-    def _identity(image: Any) -> Any:
-        """What names a picture in the cache: its encoded bytes, or its array."""
-        return image if isinstance(image, (bytes, np.ndarray)) else np.asarray(image)
+    def _pixels(self, image: Any, number: int) -> Any:
+        """What the model is given of a picture, and what names it in the cache: its encoded bytes, or its pixels."""
+        if isinstance(image, bytes):
+            return image
+        return from_array(image, f"picture {number}") if self.config.enable_preprocessing else np.asarray(image)
 
     def _batches(
-        self, images: Sequence[Any], unique: Sequence[int], digests: Sequence[bytes]
+        self, work: _Work, pictures: Sequence[Any], unique: Sequence[int], digests: Sequence[bytes]
     ) -> Iterator[tuple[list[int], Float32, bool]]:
         """Positions of a batch, its vectors, and whether the cache had them; a batch is computed whole, or not at all."""
         size = self._adaptive_batch_size()
         plan = [list(unique[start : start + size]) for start in range(0, len(unique), size)]
         with self._lock:
             cache = self._open_cache()
-            key = self._key() if cache is not None else ""
-            known = [self._cached(cache, [cache_key(digests[n], key) for n in batch]) for batch in plan]
+            known = [self._cached(work, cache, [cache_key(digests[n], work.key) for n in batch]) for batch in plan]
         missing = [batch for batch, found in zip(plan, known, strict=True) if found is None]
-        computed = self._batch_extract_uncached(images, missing)
-        for batch, found in zip(plan, known, strict=True):
-            if found is not None:
-                yield batch, found, True
-                continue
-            vectors, sound = next(computed)
-            if cache is not None and sound.any():
-                keys = [cache_key(digests[n], key) for n, kept in zip(batch, sound, strict=True) if kept]
-                with self._lock:
-                    cache.put_many(keys, vectors[sound])
-            yield batch, vectors, False
+        with closing(self._batch_extract_uncached(work, pictures, missing)) as computed:
+            for batch, found in zip(plan, known, strict=True):
+                if found is not None:
+                    self._sound(found, batch)
+                    yield batch, found, True
+                    continue
+                vectors, sound = next(computed)
+                if cache is not None and sound.any():
+                    keys = [cache_key(digests[n], work.key) for n, kept in zip(batch, sound, strict=True) if kept]
+                    with self._lock:
+                        cache.put_many(keys, vectors[sound])
+                yield batch, vectors, False
 
-    def _cached(self, cache: EmbeddingCache | None, keys: Sequence[bytes]) -> Float32 | None:
+    @staticmethod
+    def _cached(work: _Work, cache: EmbeddingCache | None, keys: Sequence[bytes]) -> Float32 | None:
         if cache is None:
             return None
-        found = cache.get_many(keys, self._opened().dimension)
+        found = cache.get_many(keys, work.encoder.dimension)
         whole = [vector for vector in found if vector is not None]
         return np.stack(whole) if len(whole) == len(keys) else None
 
-    def _key(self) -> str:
-        """The encoder's key in the way that is settled; and whether pictures are prepared."""
-        way = self._settle().way
-        key = self._opened().key("document", way.precision, way.version)
-        return key if self.config.enable_preprocessing else f"{key}-as-given"
-
     def _batch_extract_uncached(
-        self, images: Sequence[Any], plan: Sequence[Sequence[int]]
-    ) -> Iterator[tuple[Float32, NDArray[np.bool_]]]:
+        self, work: _Work, pictures: Sequence[Any], plan: Sequence[Sequence[int]]
+    ) -> Generator[tuple[Float32, NDArray[np.bool_]], None, None]:
         """The vectors of each batch [B, D], and which of them are sound; batches are prepared ahead in threads."""
-        with ThreadPoolExecutor(self.config.max_workers, thread_name_prefix="likewise-images") as threads:
+        threads = ThreadPoolExecutor(self.config.max_workers, thread_name_prefix="likewise-images")
+        try:
             ahead: deque[list[Future[Float32]]] = deque()
             upcoming = iter(plan)
             for batch in plan:
+                while len(ahead) <= self.config.prefetch_factor and (following := next(upcoming, None)) is not None:
+                    ahead.append([threads.submit(self._prepared, work.encoder, pictures[number]) for number in following])
                 began = time.perf_counter()
-                while len(ahead) < self.config.prefetch_factor and (following := next(upcoming, None)) is not None:
-                    ahead.append([threads.submit(self._prepared, images[number]) for number in following])
                 pixels = self._parallel_preprocess(ahead.popleft(), began)
+                waited = time.perf_counter() - began
                 with self._lock:
-                    embed = self._embedding()
-                    before = embed.halved
-                    vectors = embed([images[number] for number in batch], "document", pixels)
-                    halved = embed.halved - before
-                seconds = time.perf_counter() - began
+                    began = time.perf_counter()  # other threads' batches do not count
+                    before = work.embed.halved
+                    vectors = self._computed(work, [pictures[number] for number in batch], pixels, batch)
+                    halved = work.embed.halved - before
+                    seconds = waited + time.perf_counter() - began
                 if seconds > self.config.timeout_seconds:
                     raise self._timeout(seconds)
                 sound = self._sound(vectors, batch)
                 self._update_stats(computed=len(batch), batches=1, halved=halved, seconds=seconds)
                 yield vectors, sound
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    @staticmethod
+    def _computed(work: _Work, pictures: Sequence[Any], pixels: Tensor, batch: Sequence[int]) -> Float32:
+        try:
+            return work.embed(pictures, "document", pixels)
+        except TooLarge as error:
+            raise DataError(f"picture {batch[error.place]} {error.reason}; take a smaller model, or use_gpu=False.") from error
 
     def _parallel_preprocess(self, waiting: Sequence[Future[Float32]], began: float) -> Tensor:
         """[B, 3, h, w] of pictures that threads prepare; ExtractionTimeout where that takes too long."""
@@ -376,18 +395,16 @@ class EmbeddingExtractor:
             try:
                 prepared.append(future.result(timeout=max(0.0, left)))
             except TimeoutError:
-                for other in waiting:
-                    other.cancel()
                 raise self._timeout(time.perf_counter() - began) from None
         pixels = torch.from_numpy(np.stack(prepared))
         return pixels.pin_memory() if self.config.pin_memory and torch.cuda.is_available() else pixels
 
-    def _prepared(self, image: Any) -> Float32:
+    def _prepared(self, encoder: ImageEncoder, picture: Any) -> Float32:
         """[3, h, w] of one picture."""
-        encoder = self._opened()
         if self.config.enable_preprocessing:
-            return encoder.ready(image)
-        given, wanted = np.asarray(image), (*encoder.processing.out, 3)
+            return encoder.ready(picture)
+        wanted = (*encoder.processing.out, 3)
+        given = np.asarray(picture)
         if given.shape != wanted or given.dtype != np.float32:
             raise DataError(
                 f"A picture of {given.dtype} {given.shape} is not prepared for the model, which takes float32 {wanted}; "
@@ -402,28 +419,23 @@ class EmbeddingExtractor:
         free = torch.cuda.mem_get_info()[0] if encoder.device.type == "cuda" else psutil.virtual_memory().available
         return max(1, min(self.config.batch_size, int(FREE_SHARE * free) // (height * width * BYTES_PER_PIXEL)))
 
-    def _settle(self) -> Settled:
-        """The way to compute: the first that agrees with float32 on pictures of noise, whatever pictures come."""
+    def _working(self) -> _Work:
+        """The encoder in the first way to compute that agrees with float32 on pictures of noise, whatever pictures come."""
         with self._lock:
-            if self._settled is None:
+            if self._work is None:
                 encoder = self._opened()
+                noise = torch.randn(TRIED, 3, *encoder.processing.out, generator=torch.Generator().manual_seed(0))
                 precision: Precision = "auto" if self.config.enable_mixed_precision else "float32"
                 ways = ways_for(encoder, precision, "auto", much=self._optimized)
-                self._computing, self._settled = settle_once(
-                    encoder, self._noise, ways, log.warning, self._open_cache(), b"pictures of noise"
-                )
-                log.info("computed in %s, least cosine to float32 %s", self._settled.way, self._settled.cosine)
-            return self._settled
-
-    def _embedding(self) -> Embed:
-        with self._lock:
-            if self._embed is None:
-                way = self._settle().way
-                self._embed = Embed(self._computing or computing_by(self._opened(), way, self._noise))
-            return self._embed
-
-    def _noise(self) -> Tensor:
-        return torch.randn(TRIED, 3, *self._opened().processing.out, generator=torch.Generator().manual_seed(0))
+                cache = self._open_cache()
+                computing, settled = settle_once(encoder, lambda: noise, ways, log.warning, cache, b"pictures of noise")
+                way = settled.way
+                embed = Embed(computing or computing_by(encoder, way, lambda: noise))
+                key = encoder.key("document", way.precision, way.version)
+                key = key if self.config.enable_preprocessing else f"{key}-as-given"
+                self._work = _Work(encoder, settled, embed, key)
+                log.info("computed in %s, least cosine to float32 %s", way, settled.cosine)
+            return self._work
 
     def _sound(self, vectors: Float32, batch: Sequence[int]) -> NDArray[np.bool_]:
         """Which vectors [B] may be kept; those rejected become NaN."""

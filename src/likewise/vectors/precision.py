@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise.encoders.base import Encoder
-from likewise.errors import RecipeError
+from likewise.errors import RecipeError, first_line
 from likewise.types import Prepared
 from likewise.vectors.attention import ProductAttention
 from likewise.vectors.options import Device, Precision
@@ -84,7 +84,7 @@ class InPrecision:
         try:
             return compiled(prepared)
         except torch._dynamo.exc.TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
+            reason = first_line(error)
             raise RecipeError(
                 f'[embed] backend = "compiled" does not work here ({reason}); install a C++ compiler, or use "torch".'
             ) from error

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
 from likewise.data.events.lookup import find_rows
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.types import Int64
 
 IDENTIFIER = pa.uint64()  # particle and geometry ids use all 64 bits
@@ -33,7 +33,7 @@ def read_columns(path: Path, required: Mapping[str, pa.DataType], optional: Mapp
             path, pa_csv.ReadOptions(use_threads=False), convert_options=pa_csv.ConvertOptions(column_types=wanted)
         )
     except (OSError, EOFError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise DataError(f"{path} cannot be read ({reason}); write it again, or leave this event out.") from error
     missing = [name for name in required if name not in table.column_names]
     if missing:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.files import replacing
 from likewise.data.events.event import CELL_PREFIX, HIT_COLUMNS, Event, make_event
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 
 _NAME = b"event"  # the key of the schema's metadata that holds the event's name
 _REQUIRED = ("hit_id", "x", "y", "z")
@@ -34,7 +34,7 @@ def read_event(path: Path, weight: str = "weight") -> Event:
     try:
         table = pq.read_table(path, page_checksum_verification=True, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise DataError(f"{path} cannot be read ({reason}); write it again, or leave this event out.") from error
     required = _REQUIRED if weight == "weight" else (*_REQUIRED, weight)
     missing = [name for name in required if name not in table.column_names]

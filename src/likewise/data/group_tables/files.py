@@ -18,11 +18,10 @@ from likewise.artifacts.artifact import MANIFEST
 from likewise.artifacts.files import sync, sync_tree
 from likewise.artifacts.run import current
 from likewise.data.corpus import items_file
-from likewise.data.group_tables.words import first_line
 from likewise.data.image_refs import DIGEST_BYTES
 from likewise.data.payloads import IMAGE, IMAGES
 from likewise.data.table import missing_column
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 
 ID, GROUP = "id", "group"
 ROWS = 64  # images in memory at a time, and rows of a row group

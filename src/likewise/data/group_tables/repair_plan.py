@@ -11,12 +11,11 @@ import pyarrow.compute as pc
 
 from likewise.data.group_tables.files import GROUP, ID, ids_of, is_binary, plain_type
 from likewise.data.group_tables.old_columns import OLD_COLUMNS, WITHIN_DATASET
-from likewise.data.group_tables.words import first_line
 from likewise.data.image_refs import DIGEST_BYTES, image_digest
 from likewise.data.payloads import IMAGE, IMAGES
 from likewise.data.street_view import COLUMNS, joined_id
 from likewise.data.table import missing_column
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 
 _PARTS = tuple(field.name for field in IMAGES)
 

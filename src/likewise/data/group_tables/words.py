@@ -17,8 +17,3 @@ def examples(values: Sequence[Any], total: int | None = None) -> str:
     """The first few, and how many more there are."""
     more = (total or len(values)) - len(values[:EXAMPLES])
     return ", ".join(map(str, values[:EXAMPLES])) + (f" and {more:,} more" if more else "")
-
-
-def first_line(error: BaseException) -> str:
-    """An error's first line, without a full stop."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
