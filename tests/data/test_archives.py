@@ -107,6 +107,9 @@ def test_bad_members_are_rejected_one_by_one(tmp_path: Path) -> None:
     for part in ("wrong.txt", "alone", "broken.png", ".."):
         assert part in reasons
     assert any("passed over" in sentence for sentence in told)
+    told.clear()
+    ingested(tmp_path, told, path=str(path), on_bad="reject")
+    assert f"{path}: passed over files that end in .txt: 3." in told
     assert not (tmp_path.parent / "out.png").exists()
     with pytest.raises(DataError, match="on_bad"):
         ingested(tmp_path, path=str(path), annotations="street_view")

@@ -233,3 +233,26 @@ def test_a_sample_is_drawn_among_all_tables_and_does_not_depend_on_where_picture
     few = Corpus(ingested(tmp_path, ImageFolderOptions(path=str(root), sample_size=4))).ids
     moved = root.rename(tmp_path / "elsewhere")
     assert Corpus(ingested(tmp_path, ImageFolderOptions(path=str(moved), sample_size=4))).ids == few
+
+
+def test_more_folders_than_a_process_may_have_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=6, each=2)
+    artifact = ingested(tmp_path, ImageFolderOptions(path=str(root)))
+    monkeypatch.setattr("likewise.data.corpus.OPEN_FILES", 2)
+    corpus = Corpus(artifact)
+    rows = [11, 0, 5, 2, 10, 1]
+    assert [ref.read() for ref in corpus.payload(rows)] == [(root / corpus.ids[row]).read_bytes() for row in rows]
+    assert len(corpus._parts._open) == 2
+
+
+def test_columns_of_several_types_are_told(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=2)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.jsonl").write_text('{"id": "a", "path": "group0/0.jpg", "n": 1}\n')
+    (tmp_path / "tables" / "b.jsonl").write_text('{"id": "b", "path": "group0/1.png", "n": "one"}\n')
+    with pytest.raises(DataError, match=r'column "n" holds string in b.jsonl and int64 in a.jsonl; write it in one way'):
+        ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "tables"), images=str(root)))
+    both = '{"id": "a", "path": "group0/0.jpg", "n": 1}\n{"id": "b", "path": "group0/1.png", "n": "one"}\n'
+    (tmp_path / "mixed.jsonl").write_text(both)
+    with pytest.raises(DataError, match=r'column "n" of mixed.jsonl holds values of several types'):
+        ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "mixed.jsonl"), images=str(root)))

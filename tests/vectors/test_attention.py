@@ -97,3 +97,22 @@ def test_calls_that_mean_something_else_stay_pytorchs(monkeypatch):
         SDPA(query[0], key[0], value[0])
     assert not calls
     torch.testing.assert_close(causal, SDPA(query, key, value, is_causal=True))
+
+
+def test_arguments_may_be_given_in_any_way(monkeypatch):
+    query, key, value, kept = inputs(2, 2, 5, 5, 8, 1.0, 0)
+    mask = kept[:, :, None].expand(2, 1, 5, 5)
+    taken = []
+    monkeypatch.setattr(attention, "product_attention", lambda *given: taken.append(given) or product_attention(*given))
+    expected = product_attention(query, key, value, kept, None)
+    with ProductAttention():
+        found = [
+            SDPA(query=query, key=key, value=value, attn_mask=mask),
+            SDPA(query, key, value, mask),
+            SDPA(query, key, value=value, attn_mask=mask, scale=8**-0.5),
+        ]
+        other = SDPA(query, key, value, None, 0.0, True)
+    assert len(taken) == 3
+    for one in found:
+        torch.testing.assert_close(one, expected)
+    torch.testing.assert_close(other, SDPA(query, key, value, is_causal=True))

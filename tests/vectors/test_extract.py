@@ -390,3 +390,8 @@ def test_cache_folder_of_the_recipe_is_used_by_the_stage(run, tmp_path):
         embed(draft(tmp_path, "embed"), options, model, corpus)
     with EmbeddingCache(tmp_path / "cache") as cache:
         assert cache.get_stats().entries > 10
+
+
+def test_as_many_roles_as_items():
+    with pytest.raises(DataError, match="There are 3 items and 2 roles"):
+        extract(Counting(), texts(3), ["query", "document"], SMALL)

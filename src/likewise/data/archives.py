@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from likewise.data.archive_pairs import Pair, paired
 from likewise.data.image_refs import PICTURES
@@ -59,6 +59,9 @@ class ImageArchiveSource:
                 yield member
             elif member.name.lower().endswith(PICTURES):
                 yield Wanted(member.data, member.name, self._columns(member), str(path))
+            else:
+                ending = PurePosixPath(member.name).suffix.lower() or "nothing"
+                stream.passed_over[f"files that end in {ending}"] += 1
 
     def _columns(self, member: Member) -> dict[str, str | None]:
         if not self._options.group_from_folder:

@@ -25,6 +25,8 @@ from likewise.data.groups import Groups
 from likewise.data.payloads import ENCODED, FEATURES, IMAGE, PAYLOADS, TOLD, matrix, references
 from likewise.types import ROLES, Float32, Int64, Items, Pairs, Role, Scope
 
+OPEN_FILES = 64  # at once: a process may have about 1,000, and a folder more folders
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -62,6 +64,8 @@ class Corpus:
         self._budget = budget
         self.scope: Scope = counts.get("scope", "corpus")
         self._grouped: bool = counts.get("grouped", False)
+        self.frame: int = counts.get("frame", 0)
+        """Which page of a picture of several pages was looked at."""
         self.shards: tuple[Shard, ...] = _shards(counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -99,9 +103,9 @@ class Corpus:
     @cached_property
     def groups(self) -> Groups | None:
         """The items' groups, where the source says that items of one group are alike, and there are any."""
-        if not self._grouped or "group" not in self._parts.schema.names:
+        if not self._grouped or "group" not in self.columns:
             return None
-        return Groups.of(self.metadata(np.arange(len(self)))["group"].to_pylist())
+        return Groups.of(self.metadata(np.arange(len(self)), ("group",))["group"].to_pylist())
 
     @cached_property
     def asking(self) -> Int64:
@@ -148,10 +152,14 @@ class Corpus:
         place = self.shards[number]
         return WholeShard(place.name, place.start, features, columns, Pairs(a, b, label, weight))
 
-    def metadata(self, rows: Sequence[int] | Int64) -> pa.Table:
-        """Every column but the payload for the given rows, in their order; null where a shard lacks a column."""
-        names = tuple(name for name in self._parts.schema.names if name not in PAYLOADS)
-        return self._parts.take(np.asarray(rows, dtype=np.int64), names)
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all columns but the payload."""
+        return tuple(name for name in self._parts.schema.names if name not in PAYLOADS)
+
+    def metadata(self, rows: Sequence[int] | Int64, columns: Sequence[str] | None = None) -> pa.Table:
+        """The named columns (all, by default) for the given rows, in their order; null where a shard lacks a column."""
+        return self._parts.take(np.asarray(rows, dtype=np.int64), self.columns if columns is None else columns)
 
     def items(self, rows: Sequence[int] | Int64 | None = None, size: int = 8192) -> Iterator[Items]:
         """The given rows (all, by default) in slices of at most `size`, each from one shard, with their metadata."""
@@ -218,15 +226,18 @@ class _RowGroups:
     """Rows of several Parquet files by their global number; the row groups last used stay decoded, up to a budget."""
 
     def __init__(self, paths: Sequence[Path], budget: int) -> None:
-        self._files = [pq.ParquetFile(path, memory_map=True) for path in paths]
-        self._places = [(number, group) for number, file in enumerate(self._files) for group in range(file.num_row_groups)]
-        sizes = [self._files[number].metadata.row_group(group).num_rows for number, group in self._places]
+        self._paths = paths
+        self._told = [pq.read_metadata(path) for path in paths]
+        self._schemas = [told.schema.to_arrow_schema() for told in self._told]
+        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._places = [(number, group) for number, told in enumerate(self._told) for group in range(told.num_row_groups)]
+        sizes = [self._told[number].row_group(group).num_rows for number, group in self._places]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._budget = budget
         self._held: OrderedDict[tuple[int, str], pa.ChunkedArray[Any]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()  # payloads are also asked for from threads that read ahead
-        self.schema: pa.Schema = pa.unify_schemas([file.schema_arrow for file in self._files]) if paths else pa.schema([])
+        self.schema: pa.Schema = pa.unify_schemas(self._schemas) if paths else pa.schema([])
 
     def take(self, rows: Int64, names: Sequence[str]) -> pa.Table:
         """The named columns of the given rows, in their order; "image.path" is that part of the column "image"."""
@@ -255,16 +266,25 @@ class _RowGroups:
         type_: Any = self.schema.field(whole).type
         return type_ if part is None else type_.field(part).type
 
+    def _file(self, number: int) -> pq.ParquetFile:
+        """A file, open; those used last stay so."""
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number]
+        if len(self._open) == OPEN_FILES:
+            self._open.popitem(last=False)[1].close()
+        file = self._open[number] = pq.ParquetFile(self._paths[number], memory_map=True, metadata=self._told[number])
+        return file
+
     def _column(self, group: int, name: str) -> pa.ChunkedArray[Any]:
         key = (group, name)
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
         number, within = self._places[group]
-        file = self._files[number]
         whole, part = self._parted(name)
-        if whole in file.schema_arrow.names:
-            column = file.read_row_group(within, columns=[name])[whole]
+        if whole in self._schemas[number].names:
+            column = self._file(number).read_row_group(within, columns=[name])[whole]
             column = column if part is None else pc.struct_field(column, part)
         else:
             rows = int(self._starts[group + 1] - self._starts[group])

@@ -42,6 +42,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
         return
     parts = Parts(draft, source, stop=options.stops_at_bad)
     parts.gather()
+    parts.check_columns()
     if parts.reused:
         draft.say(f"{parts.reused} of {len(parts.shards)} shards are as they were and were not read again.")
     links, rejects = _linked(parts)
@@ -101,6 +102,7 @@ def _counts(
     return {
         "scope": "corpus",
         "grouped": options.grouped,
+        "frame": getattr(options, "frame", 0),
         "rows": parts.rows,
         "accepted": parts.rows - rejected,
         "rejected": rejected,

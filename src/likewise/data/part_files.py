@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from likewise.data.corpus import items_file
 from likewise.data.payloads import IMAGE, TEXT, as_column
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.types import Items, Reject
 
 _TEXT = pa.string()
@@ -71,7 +71,12 @@ def item_table(kind: str, items: Items, places: Sequence[int]) -> pa.Table:
         "shard": pa.array([items.shard] * len(places), pa.string()),
     }
     for name in sorted(set(columns) - set(table)):
-        values = pa.array(chosen(columns[name]))
+        try:
+            values = pa.array(chosen(columns[name]))
+        except pa.ArrowException as error:
+            raise DataError(
+                f'The column "{name}" of {items.shard} holds values of several types ({first_line(error)}); write it in one way.'
+            ) from error
         table[name] = values.cast(pa.string()) if pa.types.is_null(values.type) else values
     return pa.table(table)
 

@@ -71,6 +71,16 @@ class Parts:
                 self._settle(number, told)
                 self._tell()
 
+    def check_columns(self) -> None:
+        """DataError where a column holds other types of values in one shard than in those before it."""
+        types: dict[str, tuple[pa.DataType, str]] = {}
+        for number, shard in enumerate(self.shards):
+            for column in pq.read_schema(self._draft.file(part_file("items", number))):
+                before, elsewhere = types.setdefault(column.name, (column.type, shard))
+                if not column.type.equals(before):
+                    held = f"holds {column.type} in {shard} and {before} in {elsewhere}"
+                    raise DataError(f'The column "{column.name}" {held}; write it in one way.')
+
     @property
     def reused(self) -> int:
         """How many shards were taken over from an earlier run."""

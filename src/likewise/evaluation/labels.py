@@ -37,11 +37,10 @@ def labeled_items(
     items of equal vectors are taken for such. DataError where there is no such column, or not two different labels.
     """
     documents = corpus.rows("document")
-    table = corpus.metadata(documents)
-    if column not in table.column_names:
-        known = ", ".join(name for name in table.column_names if name not in ("id", "shard", "role"))
+    if column not in corpus.columns:
+        known = ", ".join(name for name in corpus.columns if name not in ("id", "shard", "role"))
         raise DataError(f'The items have no column "{column}" to take labels from; they have {known or "none"}.')
-    labels = [_text(value) for value in table[column].to_pylist()]
+    labels = [_text(value) for value in corpus.metadata(documents, (column,))[column].to_pylist()]
     names = sorted({label for label in labels if label is not None}, key=_in_order)
     if len(names) < 2:
         found = f'only the label "{names[0]}"' if len(names) else "no labels"

@@ -13,10 +13,9 @@ from PIL import Image
 from likewise.artifacts.artifact import Artifact
 from likewise.data.corpus import Corpus
 from likewise.data.image_refs import ImageRef
-from likewise.data.intensity import window_of, windowed
 from likewise.data.payloads import IMAGE
 from likewise.data.pixels import decode
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.neighbors.nearest import nearest
 from likewise.report.facts import Finished, file_of
 from likewise.report.options import ReportOptions
@@ -27,6 +26,7 @@ from likewise.vectors.store import Vectors
 
 SIDE = 112  # pixels of a thumbnail's longer side
 SHEET, GROUPS, MEMBERS, QUERIES, NEAREST = 32, 8, 6, 6, 6
+SHOWN_RANGE = (0.5, 99.5)  # percentiles: a broken pixel does not make the rest of a frame black
 SAMPLE = 20_000  # vectors whose quality is told
 LOWEST = 6
 
@@ -51,14 +51,16 @@ def read_pictures(finished: Finished, options: ReportOptions) -> Pictures | None
     )
 
 
-def thumbnail(ref: ImageRef, name: str, note: str = "") -> Thumbnail:
-    """A small JPEG of a picture; frames of one channel are shown from their darkest to their brightest value."""
+def thumbnail(ref: ImageRef, name: str, note: str = "", frame: int = 0) -> Thumbnail:
+    """A small JPEG of a picture, or of the page `frame`; one of one channel from nearly its darkest to its brightest value."""
     try:
-        pixels = decode(ref.read(), ref.name, at_least=SIDE)
+        pixels = decode(ref.read(), ref.name, at_least=SIDE, frame=frame)
     except DataError:  # it was there when it was read in
         return Thumbnail(name, "no longer there", "")
     if pixels.ndim == 2:
-        pixels = (255 * windowed(pixels, window_of(pixels, 0.0, 100.0))[0]).astype(np.uint8)
+        dark, bright = np.percentile(pixels, SHOWN_RANGE).tolist()
+        shown = (pixels.astype(np.float64) - dark) / ((bright - dark) or 1.0)
+        pixels = (255 * shown.clip(0, 1)).astype(np.uint8)
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE))
     encoded = io.BytesIO()
@@ -70,7 +72,7 @@ def thumbnails(corpus: Corpus, rows: Sequence[int] | Int64, notes: Sequence[str]
     """Those of the given rows, in their order, each with its note."""
     told = notes or [""] * len(rows)
     for row, ref, note in zip(rows, corpus.payload(rows), told, strict=True):
-        yield thumbnail(ref, corpus.ids[row], note)
+        yield thumbnail(ref, corpus.ids[row], note, corpus.frame)
 
 
 def _spread(count: int, wanted: int) -> Int64:
@@ -107,7 +109,7 @@ def _galleries(corpus: Corpus, vectors: Float32) -> Iterator[Gallery]:
 def _quality(corpus: Corpus, vectors: Float32, options: ReportOptions) -> VectorQuality:
     rows = _spread(len(vectors), SAMPLE)
     sample = np.array(vectors[rows])
-    reference = None if options.reference is None else Reference.of(_reference(options.reference))
+    reference = None if options.reference is None else Reference.of(_reference(options.reference, vectors.shape[1]))
     found = quality_of(sample, vectors.shape[1], reference)
     low = np.argsort(found.scores, kind="stable")[:LOWEST]
     below = found.scores < options.quality_threshold
@@ -118,27 +120,34 @@ def _quality(corpus: Corpus, vectors: Float32, options: ReportOptions) -> Vector
     return VectorQuality(found.scores, lowest, int(below.sum()), options.quality_threshold, drift)
 
 
-def _reference(path: str) -> Float32:
-    """The vectors of an .npy file, at most `SAMPLE` of them; DataError if it is none."""
+def _reference(path: str, dimension: int) -> Float32:
+    """The vectors of an .npy file, at most `SAMPLE` of them; DataError if it is none, or of another dimension."""
     try:
         vectors = np.load(Path(path), mmap_mode="r", allow_pickle=False)
-        sample: Float32 = np.array(vectors[_spread(len(vectors), SAMPLE)], dtype=np.float32)
-    except (OSError, ValueError) as error:
-        raise DataError(f"[report] reference = {path} cannot be read ({error}); name an .npy file of vectors.") from error
+    except (OSError, ValueError, EOFError) as error:
+        told = first_line(error)
+        raise DataError(f"[report] reference = {path} cannot be read ({told}); name an .npy file of vectors.") from error
+    shape = list(vectors.shape) if isinstance(vectors, np.ndarray) else "several arrays"
+    numbers = isinstance(vectors, np.ndarray) and np.issubdtype(vectors.dtype, np.floating)
+    if not numbers or vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != dimension:
+        raise DataError(
+            f"[report] reference = {path} holds {shape}; name an .npy file of vectors [R, {dimension}] of this model."
+        )
+    sample: Float32 = np.array(vectors[_spread(len(vectors), SAMPLE)], dtype=np.float32)
     return sample
 
 
 def _warnings(corpus: Corpus) -> Iterator[str]:
     """What reading in has noticed."""
-    table = corpus.metadata(np.arange(len(corpus)))
     told = {
         "swapped": "{} of 16 bits may have swapped bytes: neighbouring pixels would be far more alike the other way round",
         "radiometric": "Measured temperatures beside the picture are in {}; what was taken is the picture shown",
     }
     for column, sentence in told.items():
-        if column not in table.column_names:
+        if column not in corpus.columns:
             continue
-        rows = np.flatnonzero(np.array(table[column].to_pylist(), dtype=object) == True)  # noqa: E712 (null is neither)
+        values = corpus.metadata(np.arange(len(corpus)), (column,))[column].to_pylist()
+        rows = np.flatnonzero(np.array(values, dtype=object) == True)  # noqa: E712 (null is neither)
         if len(rows):
             names = ", ".join(corpus.ids[row] for row in rows[:3].tolist()) + (", …" if len(rows) > 3 else "")
             yield sentence.format(f"{len(rows):,} picture{'s' if len(rows) > 1 else ''} ({names})") + "."

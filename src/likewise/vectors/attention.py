@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,10 +31,24 @@ class ProductAttention(TorchFunctionMode):
     ) -> Any:
         """Called by PyTorch before every one of its functions."""
         named = dict(kwargs or {})
-        if func is torch.nn.functional.scaled_dot_product_attention and _can(*args, **named):
-            query, key, value = args
-            return product_attention(query, key, value, _key_mask(named.get("attn_mask")), named.get("scale"))
+        if func is torch.nn.functional.scaled_dot_product_attention:
+            call = _Call(*args, **named)
+            if _can(call):
+                return product_attention(call.query, call.key, call.value, _key_mask(call.attn_mask), call.scale)
         return func(*args, **named)
+
+
+class _Call(NamedTuple):
+    """The arguments of `scaled_dot_product_attention`, in its order."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    attn_mask: Tensor | None = None
+    dropout_p: float = 0.0
+    is_causal: bool = False
+    scale: float | None = None
+    enable_gqa: bool = False
 
 
 def product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
@@ -69,12 +83,13 @@ def product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | 
     return output[..., :-1] / output[..., -1:]
 
 
-def _can(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **named: Any) -> bool:
+def _can(call: _Call) -> bool:
     """Whether a call is one of those that `product_attention` computes, and worth it."""
-    plain = not named.get("dropout_p") and not named.get("is_causal") and not named.get("enable_gqa")
+    query, key = call.query, call.key
+    plain = not call.dropout_p and not call.is_causal and not call.enable_gqa
     shaped = query.ndim == 4 and query.device.type == "cpu" and query.shape[:2] == key.shape[:2]
     fits = shaped and 0 < query.shape[2] * key.shape[2] <= LARGEST_SCORES
-    return plain and fits and (attn_mask is None or _is_key_mask(attn_mask))
+    return plain and fits and (call.attn_mask is None or _is_key_mask(call.attn_mask))
 
 
 def _is_key_mask(mask: Tensor) -> bool:

@@ -63,10 +63,13 @@ def extract(
     """Vectors [N, D] float32 of items held in memory, in their order.
 
     `roles` is one for all or one for each. The encoder works on the options' device and is given back where and as it was.
-    `cache` goes before `options.cache_dir`. DataError names an item whose vector is not finite, or that fits no memory.
+    `cache` goes before `options.cache_dir`. DataError names an item whose vector is not finite, or that fits no memory, and tells
+    where there is not one role for each item.
     """
     options = options or EmbedOptions()
     names = [roles] * len(payload) if isinstance(roles, str) else roles
+    if len(names) != len(payload):
+        raise DataError(f"There are {len(payload)} items and {len(names)} roles; give one role for each, or one for all.")
     codes = np.array([ROLES.index(role) for role in names], dtype=np.int8)
 
     def fetch(positions: Int64) -> Sequence[Any]:
