@@ -30,6 +30,7 @@ from likewise.errors import UserError
 from likewise.estimating import Estimate, Range, Work, estimate, mean, total
 from likewise.measuring import Speed, measure
 from likewise.options import build
+from likewise.processors import processors
 from likewise.report.numbers import duration, size
 from likewise.types import ROLES, SPLITS, Int64, Role
 from likewise.vectors.options import EmbedOptions
@@ -284,7 +285,7 @@ class _Trial:
                     f"{role} tokens",
                     f"half below {middle:,}, 95% below {high:,}, at most {self._limit(role) or int(self.tokens[role].max()):,}",
                 )
-        cores = os.cpu_count() or 1
+        cores = processors()
         load = os.getloadavg()[0]
         if load > BUSY * cores:
             yield Row("machine", f"busy (load {load:.1f} on {cores} cores): times are estimated too long")

@@ -6,7 +6,6 @@ Estimates are ranges. They are for the machine that measured, with nothing else 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from likewise.config import Recipe
 from likewise.encoders.options import StaticEncoderOptions
 from likewise.measuring import Speed
 from likewise.pipeline import computed_baselines
+from likewise.processors import processors
 from likewise.training.baselines import STATIC
 from likewise.training.options import TrainOptions
 
@@ -103,7 +103,7 @@ def _stages(recipe: Recipe, work: Work, speed: Speed, mining: Speed) -> Iterator
     model = 4.0 * speed.parameters
     vectors = 4.0 * work.items * speed.dimension
     embedding = _around(_embedding_seconds(work, speed))
-    inference = _memory(2 * model + (os.cpu_count() or 1) * BATCH_TOKENS * _widest(speed))
+    inference = _memory(2 * model + processors() * BATCH_TOKENS * _widest(speed))
     yield Estimate("fit", _around(speed.fitting * work.items + model / 5e8), _memory(2 * model), Range(model, model))
     yield Estimate("embed", embedding, inference, Range(vectors, vectors))
     if recipe.hard is not None:

@@ -28,6 +28,7 @@ from likewise.data.pixels import SmallLook, decode, describe, small_look
 from likewise.data.sampling import draw, draw_rows, rows_at
 from likewise.data.table import Row, column_names, count_rows, encodable, read_rows, table_files
 from likewise.errors import DataError
+from likewise.processors import processors
 from likewise.types import Int64, Items, Reject, Remark
 
 LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
@@ -188,13 +189,13 @@ def read_images(shard: str, wanted: Iterator[Wanted | Reject], frame: int = 0) -
 
 def readers(shards: int) -> int:
     """How many of so many shards of images to read at the same time."""
-    return min(shards, READERS, os.cpu_count() or 1)
+    return min(shards, READERS, processors())
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """One per processor, for all shards that are read at the same time."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="likewise-images")
+    return ThreadPoolExecutor(processors(), thread_name_prefix="likewise-images")
 
 
 def _slice(wanted: Iterator[Wanted | Reject]) -> Iterator[Wanted | Reject]:

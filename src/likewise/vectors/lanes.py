@@ -6,7 +6,6 @@ for nobody, where one batch on both waits for the slower half after every layer 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
+from likewise.processors import processors
 from likewise.vectors.backends import Way
 
 _lock = threading.Lock()
@@ -41,8 +41,8 @@ class Lanes:
         On a GPU, and where torch.compile writes the code, threads prepare batches ahead and take turns to compute.
         """
         together = device.type == "cpu" and way.backend != "compiled"
-        processors = _all_threads() if together else os.cpu_count() or 1
-        return cls(max(1, min(wanted or processors, batches)), together)
+        most = _all_threads() if together else processors()
+        return cls(max(1, min(wanted or most, batches)), together)
 
     def turn(self) -> AbstractContextManager[object]:
         """What a thread holds while it computes."""

@@ -45,16 +45,6 @@ class Vectors:
         return str(self._about["space"])
 
     @property
-    def dimension(self) -> int:
-        """D."""
-        return int(self._about["dimension"])
-
-    @property
     def distance(self) -> Distance:
         """How these vectors are compared."""
         return cast("Distance", self._about["distance"])
-
-    @property
-    def precision(self) -> str:
-        """What they were computed in."""
-        return str(self._about["precision"])

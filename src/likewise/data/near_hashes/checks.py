@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from likewise.data.perceptual import HASH_BITS, UInt64
 from likewise.errors import DataError
+from likewise.processors import processors
 
 MOST_BITS = 16  # unlike pictures differ in 32 bits, give or take 4
 MOST_HASHES = (1 << 31) - 1  # two rows make one 64-bit key
@@ -34,7 +34,7 @@ def check_hashes(hashes: NDArray[Any], before: int = 0) -> None:
 def thread_count(threads: int | None) -> int:
     """How many threads to start: all processors that this process may use, if None; DataError for less than 1."""
     if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return processors()
     if threads < 1:
         raise DataError(f"threads = {threads}; it must be at least 1, or None for all processors.")
     return threads
