@@ -18,7 +18,7 @@ from likewise.cli import main
 from likewise.config import validated
 from likewise.errors import DataError, UserError
 from likewise.pipeline import run
-from small_images import save_model
+from small_images import save_model, write_frames
 
 COLORS = {"blue": (30, 40, 220), "green": (40, 200, 60), "red": (220, 30, 40)}
 
@@ -206,3 +206,25 @@ def test_a_run_that_cannot_label(pictures: Path, tmp_path: Path) -> None:
         classify(tmp_path / "run", [pictures / "frames" / "red" / "0.png"])
     with pytest.raises(DataError, match="cannot be read"):
         classify(pictures / "run", [tmp_path / "absent.png"])
+
+
+def test_what_a_window_cuts_off_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for group in ("cold", "warm"):
+        write_frames(tmp_path / "frames" / group, 3, seed=len(group))
+    recipe = {
+        "name": "frames",
+        "ingest": {"kind": "image_folder", "path": str(tmp_path / "frames"), "group_from_folder": True},
+        "encoder": {"kind": "image", "model": str(save_model(tmp_path, "resnet")), "pixels": {"window": "data"}},
+        "embed": {},
+    }
+    run(validated(recipe, "frames"), tmp_path / "run")
+    hot = np.asarray(Image.open(next((tmp_path / "frames" / "cold").iterdir()))).astype(np.uint16) + 150
+    Image.fromarray(hot).save(tmp_path / "hot.png")
+    assert call(monkeypatch, "classify", str(tmp_path / "hot.png"), "--run", str(tmp_path / "run")) == 0
+    assert "! The window cut off values in" in capsys.readouterr().out
+    far = (hot.astype(np.int64) + 20_000).astype(np.uint16)
+    Image.fromarray(far).save(tmp_path / "far.png")
+    assert call(monkeypatch, "classify", str(tmp_path / "far.png"), "--run", str(tmp_path / "run")) == 2
+    assert "leaves one value of a frame" in capsys.readouterr().err

@@ -47,6 +47,7 @@ class Classifier:
     def __init__(self, folder: Path | str, column: str = COLUMN) -> None:
         """`column` holds the labels. UserError where the folder is no run, or its stages were not run since they changed."""
         self.column = column
+        self.remarks: list[str] = []  # what was said while vectors of new items were computed, such as values that were cut off
         self._run = FinishedRun(Path(folder))
 
     @cached_property
@@ -136,7 +137,7 @@ class Classifier:
         names = names_of(items)
         payload = list(map(as_payload, items, names)) if self.kind == "image" else list(items)
         options = EmbedOptions.model_validate(self._run.options.get("embed", {}))
-        return extract(self._encoder, payload, "document", options)
+        return extract(self._encoder, payload, "document", options, say=self.remarks.append)
 
     def _neighbors(self, rows: Any, scores: Any) -> Iterator[Neighbor]:
         labeled, corpus = self._labeled.labeled, self._run.corpus

@@ -429,7 +429,7 @@ def _classify(classifier: Classifier, items: list[str], k: int, as_json: bool) -
     else:
         found, refused = classifier.classify(items, k), []
     if as_json:
-        _json({"items": [asdict(each) for each in found], "refused": refused})
+        _json({"items": [asdict(each) for each in found], "refused": refused, "remarks": classifier.remarks})
         return
     rows = (
         (
@@ -441,7 +441,7 @@ def _classify(classifier: Classifier, items: list[str], k: int, as_json: bool) -
         for each in found
     )
     _table(("label", "votes", "item", "nearest"), rows)
-    for sentence in refused:
+    for sentence in (*refused, *classifier.remarks):
         _line(f"! {sentence}")
 
 

@@ -21,6 +21,7 @@ from likewise.data.options import FingerprintOptions, ImageFolderOptions, ImageT
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.sources import check_source
+from likewise.types import Items, Remark
 from small_images import picture, thermal, write_frames, write_pictures
 
 
@@ -256,3 +257,25 @@ def test_columns_of_several_types_are_told(tmp_path: Path) -> None:
     (tmp_path / "mixed.jsonl").write_text(both)
     with pytest.raises(DataError, match=r'column "n" of mixed.jsonl holds values of several types'):
         ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "mixed.jsonl"), images=str(root)))
+
+
+def test_pipes_and_files_of_other_kinds_are_passed_over_and_told(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=2, each=2)
+    os.mkfifo(root / "group0" / "pipe.png")
+    (root / "group1" / "phone.heic").write_bytes(b"x")
+    source = ImageFolderSource(ImageFolderOptions(path=str(root)))
+    pieces = [piece for shard in source.shards() for piece in source.read(shard)]
+    told = [piece.sentence for piece in pieces if isinstance(piece, Remark)]
+    assert told == [f"{root}: passed over files that end in .heic: 1.", f"{root}: passed over files that end in .png: 1."]
+    assert sum(len(piece) for piece in pieces if isinstance(piece, Items)) == 4
+    (tmp_path / "named.csv").write_text("id,path\na,group0/pipe.png\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"pipe\.png is not a file; leave it out"):
+        ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "named.csv"), images=str(root)))
+
+
+def test_nothing_but_rejects_is_an_error(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=2)
+    for path in root.rglob("*.*"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"could use none of 2 rows of .*; the first: "):
+        ingested(tmp_path, ImageFolderOptions(path=str(root), on_bad="reject"))

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModel
+from pydantic import ValidationError
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    MobileViTImageProcessorPil,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+)
 
 from likewise.data.image_refs import ImageRef
 from likewise.encoders.image import ImageEncoder
@@ -21,7 +29,8 @@ from likewise.encoders.options import ImageEncoderOptions, PixelOptions
 from likewise.errors import DataError, RecipeError
 from likewise.testing.encoders import check_encoder
 from likewise.types import Items
-from small_images import MODELS, picture, save_model, small_model, thermal
+from likewise.vectors.extract import extract
+from small_images import MODELS, SIDE, picture, save_model, small_model, thermal
 
 OWN = {"resnet": "pooler_output", "dinov2": "pooler_output", "vit": "pooler_output", "clip": None, "siglip": None}
 
@@ -169,3 +178,57 @@ def test_a_model_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"is here but cannot be opened .*; give a folder that save_pretrained wrote"):
         ImageEncoder(ImageEncoderOptions(model=str(tmp_path / "empty")))
+
+
+def test_a_classifier_without_a_pooler_gives_the_mean_and_no_random_vectors(tmp_path: Path) -> None:
+    config = ViTConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, image_size=SIDE, patch_size=8)
+    torch.manual_seed(0)
+    ViTForImageClassification(config).save_pretrained(tmp_path / "classifier")
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(tmp_path / "classifier")
+    one, other = (ImageEncoder(ImageEncoderOptions(model=str(tmp_path / "classifier"))).eval() for _ in range(2))
+    assert one.space == other.space
+    assert one.remarks() == ["The model has no weights of its pooler: the mean of all tokens is taken."]
+    vectors = one(one.prepare([picture(0)]))
+    torch.testing.assert_close(vectors, other(other.prepare([picture(0)])))
+    mean = ImageEncoder(ImageEncoderOptions(model=str(tmp_path / "classifier"), pooling="mean")).eval()
+    torch.testing.assert_close(vectors, mean(mean.prepare([picture(0)])))
+    one.save(tmp_path / "saved")
+    again = ImageEncoder.load(tmp_path / "saved", one.options).eval()
+    torch.testing.assert_close(again(again.prepare([picture(0)])), vectors)
+    with pytest.raises(RecipeError, match=r'pooling = "pooler", but .* has no pooler'):
+        ImageEncoder(ImageEncoderOptions(model=str(tmp_path / "classifier"), pooling="pooler"))
+
+
+def test_weights_that_are_not_there_are_an_error(tmp_path: Path) -> None:
+    right, wrong = save_model(tmp_path / "right", "dinov2"), save_model(tmp_path / "wrong", "resnet")
+    shutil.copy(wrong / "model.safetensors", right / "model.safetensors")
+    with pytest.raises(DataError, match=r"has no weights for \d+ of its tensors, such as .*, which would be random"):
+        ImageEncoder(ImageEncoderOptions(model=str(right)))
+
+
+def test_a_processor_that_does_more_is_refused(tmp_path: Path) -> None:
+    folder = save_model(tmp_path, "vit")
+    MobileViTImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    with pytest.raises(DataError, match="prepares its pictures in a way that is not known here"):
+        ImageEncoder(ImageEncoderOptions(model=str(folder)))
+
+
+def test_a_window_beside_the_values_is_refused_and_named(tmp_path: Path) -> None:
+    frame = np.random.default_rng(0).integers(7000, 9000, (40, 40)).astype(np.uint16)
+    Image.fromarray(frame).save(tmp_path / "frame.png")
+    options = {"model": str(save_model(tmp_path, "vit")), "pixels": PixelOptions(window="limits", limits=(0, 100))}
+    ref = ImageRef.of_bytes((tmp_path / "frame.png").read_bytes(), "frame.png")
+    with pytest.raises(DataError, match=r"frame\.png: The window from 0 to 100 leaves one value of a frame from 7\d+ to [89]\d+"):
+        ImageEncoder(ImageEncoderOptions(**options)).prepare([ref])
+    constant = np.full((40, 40), 7000, np.uint16)
+    assert ImageEncoder(ImageEncoderOptions(**options)).prepare([constant]).shape[0] == 1
+    with pytest.raises(ValidationError, match='percentiles have an effect with window = "frame" only'):
+        PixelOptions(percentiles=(1, 99))
+
+
+def test_what_a_window_cuts_off_is_said_by_extract_too(tmp_path: Path) -> None:
+    options = {"model": str(save_model(tmp_path, "vit")), "pixels": PixelOptions(window="limits", limits=(7500, 8000))}
+    frame = np.random.default_rng(0).integers(7000, 9000, (40, 40)).astype(np.uint16)
+    said: list[str] = []
+    extract(ImageEncoder(ImageEncoderOptions(**options)).eval(), [frame], say=said.append)
+    assert any("The window cut off values in" in sentence for sentence in said)

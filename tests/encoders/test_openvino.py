@@ -13,7 +13,9 @@ import torch
 
 from likewise.encoders.openvino import OpenVINOEncoder
 from likewise.encoders.options import OpenVINOEncoderOptions, PixelOptions
-from likewise.errors import DataError, MissingExtra
+from likewise.errors import DataError, MissingExtra, RecipeError
+from likewise.vectors.extract import Extraction, extract
+from likewise.vectors.options import EmbedOptions
 from small_images import OPENVINO_SIDE as SIDE
 from small_images import picture, thermal, write_openvino
 
@@ -154,3 +156,13 @@ def test_onnx_files_with_weights_elsewhere_are_refused(tmp_path: Path) -> None:
     (tmp_path / "half.onnx").write_bytes(b"\x08\x08" + b"\x6a\x19\x0a\x08location\x12\x0dhalf.onnx.dat")
     with pytest.raises(DataError, match="keeps its weights in another file; save it whole"):
         encoder(tmp_path / "half.onnx")
+
+
+def test_it_is_not_traced_by_another_backend_and_says_what_computes(tmp_path: Path) -> None:
+    ours = encoder(write_openvino(tmp_path), precision="bfloat16")
+    for wanted in ({"backend": "openvino"}, {"backend": "compiled"}, {"precision": "bfloat16"}):
+        with pytest.raises(RecipeError, match="brings its own runtime"):
+            extract(ours, [picture(0)], options=EmbedOptions(**wanted))
+    work = Extraction(ours, lambda rows: [picture(row) for row in rows], np.ones(3, np.int8), EmbedOptions(), say=print)
+    assert work.described().startswith("in bfloat16 by openvino")
+    assert (work.space()["precision"], work.space()["backend"].split()[0]) == ("bfloat16", "openvino")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from likewise.encoders.base import Encoder
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions, TextEncoderOptions
 from likewise.encoders.text import TextEncoder
@@ -208,3 +209,46 @@ def test_a_compiler_that_fails_is_told(text, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda work, **named: fails)
     with pytest.raises(RecipeError, match=r"does not work here \(No working C\+\+ compiler found\); install a C\+\+ compiler"):
         extract(text, TEXTS, options=EmbedOptions(backend="compiled", precision="float32"))
+
+
+class Frozen(Encoder):
+    """Computes through numpy, which tracing takes for a constant."""
+
+    dimension = 8
+
+    def __init__(self):
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.randn(24, 8, generator=torch.Generator().manual_seed(0)))
+
+    def preprocessing(self):
+        return {}
+
+    def key_parts(self, role):
+        return {}
+
+    def prepare(self, payload, role="document", max_length=None):
+        return torch.stack([torch.randn(24, generator=torch.Generator().manual_seed(len(text))) for text in payload])
+
+    def forward(self, prepared):
+        product = torch.from_numpy(prepared.numpy() @ self.weights.detach().numpy())
+        return torch.nn.functional.normalize(product, dim=1)
+
+    def lengths(self, payload, role="document", max_length=None):
+        return np.ones(len(payload), dtype=np.int64)
+
+    def save(self, folder):
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, folder, options):
+        raise NotImplementedError
+
+
+def test_what_was_traced_as_a_constant_is_not_taken():
+    said = []
+    encoder = Frozen()
+    computing, settled = settle(encoder, encoder.prepare(["a", "bb", "ccc"]), [Way("openvino", "float32"), EXACT], said.append)
+    assert settled.way == EXACT
+    assert said
+    given = encoder.prepare(["dddd", "eeeee"])
+    torch.testing.assert_close(computing(given), encoder(given))

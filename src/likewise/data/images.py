@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
@@ -60,6 +61,7 @@ class ImageFolderSource:
     def __init__(self, options: ImageFolderOptions, seed: int = 0) -> None:
         self._options = options
         self._seed = seed
+        self._passed_over: Counter[str] = Counter()
 
     def shards(self) -> Sequence[str]:
         """The folders that hold pictures, by name."""
@@ -74,7 +76,7 @@ class ImageFolderSource:
         """The pictures of a folder."""
         return self._folders[shard]
 
-    def read(self, shard: str) -> Iterator[Items | Reject]:
+    def read(self, shard: str) -> Iterator[Items | Reject | Remark]:
         """The folder's pictures; the id is the path below the folder, the group, where asked for, the folder's name."""
         root, options = Path(self._options.path), self._options
 
@@ -85,7 +87,10 @@ class ImageFolderSource:
             columns = {"group": name.parts[0]} if options.group_from_folder and len(name.parts) > 1 else {"group": None}
             return Wanted(file, name.as_posix(), columns if options.group_from_folder else {}, str(file))
 
-        return read_images(shard, map(wanted, self._folders[shard]), options.frame)
+        yield from read_images(shard, map(wanted, self._folders[shard]), options.frame)
+        if shard == next(iter(self._folders)):  # told once
+            for ending, count in sorted(self._passed_over.items()):
+                yield Remark(f"{root}: passed over files that end in {ending}: {count}.")
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
@@ -96,8 +101,12 @@ class ImageFolderSource:
         for folder, folders, names in os.walk(root, onerror=_refuse_folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
-                if name.lower().endswith(PICTURES) and not name.startswith("."):
+                if name.startswith("."):
+                    continue
+                if name.lower().endswith(PICTURES) and (Path(folder) / name).is_file():  # no pipe or device, which may never end
                     found.setdefault(folder, []).append(Path(folder) / name)
+                else:
+                    self._passed_over[Path(name).suffix.lower() or "nothing"] += 1
         if not found:
             raise DataError(f"{root} holds no pictures; put {', '.join(PICTURES)} files there, or name another folder.")
         if self._options.sample_size is not None:

@@ -78,6 +78,8 @@ def _linked(parts: Parts) -> tuple[RowLinks, list[Reject]]:
 
 
 def _check(options: IngestOptions, parts: Parts, pairs: RowLinks, rejects: list[Reject]) -> None:
+    if not parts.items and parts.rows and not options.needs_positives:
+        raise DataError(f"[ingest] could use none of {parts.rows} rows of {_named(options)}; the first: {rejects[0]}")
     if not options.needs_positives or bool((pairs.label == 1).any()):
         return
     if not parts.rows:

@@ -54,7 +54,8 @@ def windowed(frame: NDArray[Any], window: Window, *, gamma: float = 1.0, clahe: 
     Values v become ((v - low) / (high - low)) ** gamma, so a greater value is never a smaller one. A frame of integers keeps all
     its different values within the window. One of floats keeps those that are 2⁻²³ of the window apart, which must be half of
     them, or as many as 16 bits tell apart. DataError where that cannot be, which names the remedy. In a window of no width what
-    lies inside becomes 0.5: so does all of a constant frame under its own window.
+    lies inside becomes 0.5: so does all of a constant frame under its own window. A window beside all values of a frame that is
+    not constant is a DataError.
 
     `clahe` is the clip limit of a local equalisation that follows (see `contrast.equalized`); None leaves the contrast alone.
     """
@@ -67,6 +68,11 @@ def windowed(frame: NDArray[Any], window: Window, *, gamma: float = 1.0, clahe: 
         scaled = _scaled(frame, window, gamma)
         _check_kept(frame[inside], scaled[inside], window, gamma)
     clipped = frame.size - int(np.count_nonzero(inside))
+    if clipped and scaled.min() == scaled.max() and (frame.min() != frame.max()):
+        raise DataError(
+            f"The window from {window.low:g} to {window.high:g} leaves one value of a frame from {frame.min():g} to "
+            f"{frame.max():g}; give a window that holds the frame's values."
+        )
     return (scaled if clahe is None or window.low == window.high else equalized(scaled, clahe)), clipped
 
 
@@ -141,7 +147,11 @@ def _check_kept(before: NDArray[Any], after: Float32, window: Window, gamma: flo
 def _merged(lost: int, had: int, window: Window, gamma: float) -> str:
     told = f"The window from {window.low:g} to {window.high:g}"
     told += "" if gamma == 1 else f" with gamma = {gamma:g}"
-    remedy = "give a narrower window, such as percentiles of 1 and 99" if gamma == 1 else "give a gamma nearer to 1"
+    remedy = (
+        'give a narrower window, such as window = "frame" with percentiles = [1, 99]'
+        if gamma == 1
+        else "give a gamma nearer to 1"
+    )
     return f"{told} would make {lost} of {had} different values equal to another; {remedy}"
 
 

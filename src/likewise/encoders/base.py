@@ -10,7 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,13 @@ from torch import Tensor, nn
 
 from likewise.options import Options
 from likewise.types import Int64, Items, Prepared, Role
+
+
+class Runtime(NamedTuple):
+    """A runtime that an encoder brings itself: what it is called, and the precision it was told to compute in."""
+
+    name: str
+    precision: str
 
 
 class Encoder(nn.Module, ABC):
@@ -68,6 +75,11 @@ class Encoder(nn.Module, ABC):
     def fit(self, shards: Iterable[Items]) -> Self:
         """Learn what must be known before training, from the training split. Most encoders need nothing and return themselves."""
         return self
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """What computes the vectors, where that is not PyTorch."""
+        return None
 
     def remarks(self) -> Sequence[str]:
         """Sentences for the user on what was prepared so far, such as values that were cut off; most have none."""

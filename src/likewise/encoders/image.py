@@ -5,7 +5,7 @@ Shapes: B pictures, h × w pixels as the model takes them, T patches and other t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +15,10 @@ from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 
 from likewise.data.intensity import Window
 from likewise.encoders.hub import opened, without_progress_bars
-from likewise.encoders.image_preprocessing import ImagePreprocessing
+from likewise.encoders.image_preprocessing import ImagePreprocessing, check_same
 from likewise.encoders.options import ImageEncoderOptions
 from likewise.encoders.pictures import PictureEncoder, laid_out, stored_window
-from likewise.errors import RecipeError
+from likewise.errors import DataError, RecipeError
 from likewise.options import Options
 from likewise.types import Prepared, Role
 
@@ -35,6 +35,7 @@ class ImageEncoder(PictureEncoder):
         self.model = model if model is not None else _open_model(source, options)
         self._processor = _open_processor(source, options)
         self.processing = ImagePreprocessing.of(self._processor, source)
+        check_same(self._processor, self.processing, source)
         self._projects = options.pooling == "auto" and hasattr(self.model, "get_image_features")
         with torch.inference_mode():
             self._dimension = int(self._pooled(torch.zeros(1, 3, *self.processing.out)).shape[1])
@@ -60,6 +61,13 @@ class ImageEncoder(PictureEncoder):
     def key_parts(self, role: Role) -> Mapping[str, Any]:
         """As of all pictures; and convolutions add up in another order where channels stand together."""
         return {**super().key_parts(role), "channels_last": self.options.channels_last}
+
+    def remarks(self) -> Sequence[str]:
+        """As of all pictures, and whether the model's own pooled features could not be had."""
+        vision = getattr(self.model, "vision_model", self.model)
+        lacks = self.options.pooling == "auto" and not self._projects and getattr(vision, "pooler", ()) is None
+        told = ["The model has no weights of its pooler: the mean of all tokens is taken."] if lacks else []
+        return [*told, *super().remarks()]
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Unit vectors [B, D] float32."""
@@ -115,11 +123,27 @@ def pooled(out: Any, pooling: str, model: str) -> Tensor:
 
 
 def _open_model(model: str, options: ImageEncoderOptions) -> PreTrainedModel:
-    def open_(name: str, local: bool) -> PreTrainedModel:
-        where: Any = {"cache_dir": options.cache_dir, "revision": options.revision, "local_files_only": local}
-        return AutoModel.from_pretrained(name, dtype=torch.float32, **where).eval()
+    """The model with all its weights; without its pooler where only that one's are missing, as of classifiers."""
 
-    return opened(model, open_, writer="save_pretrained")
+    def open_(name: str, local: bool) -> tuple[PreTrainedModel, dict[str, Any]]:
+        where: Any = {"cache_dir": options.cache_dir, "revision": options.revision, "local_files_only": local}
+        found: tuple[PreTrainedModel, dict[str, Any]] = AutoModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, **where
+        )
+        return found
+
+    found, told = opened(model, open_, writer="save_pretrained")
+    other = [str(each[0]) for each in told["mismatched_keys"]]
+    missing = sorted(name for name in told["missing_keys"] if "pooler" not in name.split("."))
+    if missing or other:
+        what = f"has no weights for {len(missing)} of its tensors" if missing else f"has {len(other)} tensors of another shape"
+        raise DataError(
+            f'[encoder] model = "{model}" {what}, such as {(missing or other)[0]}, which would be random; '
+            "give a model whose weights are all there."
+        )
+    if told["missing_keys"]:
+        getattr(found, "vision_model", found).pooler = None
+    return found.eval()
 
 
 def _open_processor(model: str, options: ImageEncoderOptions) -> Any:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.types import Float32
 
+SAME = 0.05  # the mean difference that rounding makes of a smooth picture is a tenth of it; another order of colours, 0.5
 WARPED = 384  # ConvNeXt's processor neither crops nor keeps proportions from this size on
 
 
@@ -113,6 +114,21 @@ class ImagePreprocessing:
         out[top : top + resized[0], left : left + resized[1]] = whole
         top, left = (out.shape[0] - rows) // 2, (out.shape[1] - columns) // 2
         return out[top : top + rows, left : left + columns]
+
+
+def check_same(processor: Any, processing: ImagePreprocessing, model: str) -> None:
+    """DataError where a transformers image processor makes something else of a picture than `processing` does."""
+    down, across = np.mgrid[0:260, 0:340]
+    picture = np.stack([across * 0.7, down * 0.9, 128 + 100 * np.sin(across / 40) * np.cos(down / 30)], axis=2).astype(np.uint8)
+    try:
+        theirs = np.asarray(processor(images=[Image.fromarray(picture)], return_tensors="np")["pixel_values"][0])
+    except Exception as error:  # whatever a processor stumbles over
+        raise DataError(f'[encoder] model = "{model}" cannot prepare a picture ({first_line(error)}); choose another.') from error
+    ours = processing(picture)
+    if theirs.shape != ours.shape or float(np.abs(theirs - ours).mean()) > SAME:
+        raise DataError(
+            f'[encoder] model = "{model}" prepares its pictures in a way that is not known here; choose another model.'
+        )
 
 
 def _pillow(frame: NDArray[Any]) -> Image.Image:

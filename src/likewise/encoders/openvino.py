@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from likewise.encoders.base import Runtime
 from likewise.encoders.image_preprocessing import ImagePreprocessing
 from likewise.encoders.options import OpenVINOEncoderOptions
 from likewise.encoders.pictures import PictureEncoder
@@ -66,6 +67,13 @@ class OpenVINOEncoder(PictureEncoder):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["options"], state["file"])  # type: ignore[misc]  # what is compiled cannot be carried over
+
+    @property
+    def runtime(self) -> Runtime:
+        """OpenVINO, in the precision of the options."""
+        import openvino
+
+        return Runtime(f"openvino {openvino.__version__}", self.options.precision)
 
     @property
     def dimension(self) -> int:

@@ -83,6 +83,8 @@ class PixelOptions(Options):
     def _limits_where_wanted(self) -> Self:
         if (self.window == "limits") != (self.limits is not None):
             raise ValueError('window = "limits" and limits go together: give both or neither')
+        if self.window != "frame" and self.percentiles != (0.0, 100.0):
+            raise ValueError('percentiles have an effect with window = "frame" only')
         return self
 
 

@@ -124,7 +124,11 @@ class Pictures:
             pixels = from_array(picture, "a picture")
         if pixels.ndim == 3:
             return pixels
-        frame, cut = one_channel(pixels, options, data)
+        try:
+            frame, cut = one_channel(pixels, options, data)
+        except DataError as error:
+            name = picture.name if isinstance(picture, ImageRef) else "a picture"
+            raise DataError(f"{name}: {error}") from error
         with self._lock:
             self._frames += cut > 0
             self._cut += cut

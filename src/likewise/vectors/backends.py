@@ -26,6 +26,7 @@ from likewise.vectors.cache import EmbeddingCache, cache_key
 from likewise.vectors.options import Backend, Precision
 from likewise.vectors.precision import COSINE_TO_FLOAT32, InPrecision, least_cosine, multiplies, precision_for
 
+SAME = 0.999  # the cosine of two vectors of one item in one precision, whatever is beside it
 PICTURES = 4  # axes of a batch of pictures
 NOTE = 3  # numbers in a note of the cache: which way, whether it was compared, the cosine
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -114,7 +115,10 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
         exact = plain(prepared) if exact is None else exact
         try:
             computing = computing_by(encoder, way, lambda: prepared, lanes)
-            cosine = least_cosine(exact, computing(prepared))
+            found = computing(prepared)
+            if way.backend == "openvino":
+                _check_traced(computing, prepared, found)
+            cosine = least_cosine(exact, found)
         except NotConvertible as error:
             if following is None or following.backend == "openvino":
                 raise RecipeError(f'[embed] backend = "openvino" cannot compute this encoder ({error}); use "torch".') from error
@@ -174,6 +178,13 @@ def ways_for(encoder: Encoder, precision: Precision, backend: Backend, *, much: 
     `much` says whether the work is worth the seconds that OpenVINO takes to convert a model. RecipeError and MissingExtra for
     what cannot be had.
     """
+    if encoder.runtime is not None:
+        if backend not in ("auto", "torch") or precision not in ("auto", "float32"):
+            raise RecipeError(
+                f"This encoder brings its own runtime ({encoder.runtime.name}): leave backend and precision out of [embed], "
+                "and set [encoder] precision."
+            )
+        return [EXACT]
     preferred = precision_for(encoder, encoder.device, precision)
     installed = importlib.util.find_spec("openvino") is not None
     suits = encoder.device.type == "cpu" and preferred in OPENVINO_PRECISIONS
@@ -204,6 +215,25 @@ class _Traceable(nn.Module):
         if isinstance(self.example, Tensor):
             return self.encoder(tensors[0])  # type: ignore[no-any-return]  # of nn.Module
         return self.encoder({**self.example, **dict(zip(_tensors(self.example), tensors, strict=True))})  # type: ignore[no-any-return]
+
+
+def _check_traced(computing: Computing, prepared: Prepared, found: Tensor) -> None:
+    """NotConvertible where other items, and fewer, do not get vectors of their own: what was traced may hold its example."""
+    turned = _turned(prepared)
+    if turned is not None:
+        again = computing(turned)
+        if len(again) != 2 or least_cosine(found[:2].flip(0), again) < SAME:
+            raise NotConvertible("it gives other items the vectors of the sample")
+
+
+def _turned(prepared: Prepared) -> Prepared | None:
+    """The first two items in the other order, where all that was prepared are tensors with a row for each item."""
+    tensors = list(_tensors(prepared).values())
+    if len({len(tensor) for tensor in tensors}) != 1 or len(tensors[0]) < 2:
+        return None
+    if isinstance(prepared, Tensor):
+        return prepared[:2].flip(0)
+    return {name: value[:2].flip(0) for name, value in prepared.items()} if len(tensors) == len(prepared) else None
 
 
 def _tensors(prepared: Prepared) -> dict[str, Tensor]:

@@ -99,13 +99,13 @@ class EmbeddingCache:
         self._hits = self._misses = self._damaged = self._evicted = 0
         self._closed = False
 
-    def get(self, item: Any, model_version: str) -> Float32 | None:
-        """The vector [D] of an item by a model version, or None."""
-        return self.get_many([self._get_cache_key(item, model_version)])[0]
+    def get(self, image_data: Any, model_version: str) -> Float32 | None:
+        """The vector [D] of an item (any payload, see `item_digest`) by a model version, or None."""
+        return self.get_many([self._get_cache_key(image_data, model_version)])[0]
 
-    def put(self, item: Any, model_version: str, embedding: ArrayLike) -> None:
+    def put(self, image_data: Any, model_version: str, embedding: ArrayLike) -> None:
         """Keep the vector [D] of an item; stored as float32."""
-        self.put_many([self._get_cache_key(item, model_version)], np.asarray(embedding, dtype=np.float32)[None])
+        self.put_many([self._get_cache_key(image_data, model_version)], np.asarray(embedding, dtype=np.float32)[None])
 
     def get_many(self, keys: Sequence[bytes], dimension: int | None = None) -> list[Float32 | None]:
         """The vector of each key from `cache_key`, None where there is none, it is damaged, or it has another dimension."""
@@ -199,8 +199,8 @@ class EmbeddingCache:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _get_cache_key(self, item: Any, model_version: str) -> bytes:
-        return cache_key(item_digest(item), model_version)
+    def _get_cache_key(self, image_data: Any, model_version: str) -> bytes:
+        return cache_key(item_digest(image_data), model_version)
 
     def _take_touched(self) -> Iterable[bytes]:
         """The keys whose use is not stored yet; they are forgotten here."""

@@ -85,6 +85,8 @@ def extract(
                 done += len(batch)
                 if progress is not None:
                     progress(done, work.total)
+        for sentence in encoder.remarks():
+            (say or _silent)(sentence)
         return vectors[work.survey.first]
 
 
@@ -276,18 +278,22 @@ class Extraction:
 
     def described(self) -> str:
         """In which way vectors are computed, for people."""
+        runtime = self.encoder.runtime
         told = f"in {self.settled.way} on {self.encoder.device}"
+        if runtime is not None:
+            told = f"in {runtime.precision} by {runtime.name} on {self.encoder.device}"
         return told if self.settled.cosine is None else f"{told}, least cosine to float32 on a sample {self.settled.cosine:.5f}"
 
     def space(self) -> dict[str, Any]:
         """What is said about the vectors beside them."""
+        runtime = self.encoder.runtime
         return {
             "space": self.encoder.space,
             "dimension": self.encoder.dimension,
             "distance": "cosine",
             "keys": dict(self.keys),
-            "precision": self.settled.way.precision,
-            "backend": self.settled.way.version,
+            "precision": runtime.precision if runtime is not None else self.settled.way.precision,
+            "backend": runtime.name if runtime is not None else self.settled.way.version,
             "cosine_to_float32": None if self.settled.cosine is None else round(self.settled.cosine, 6),
             "halved_batches": self.halved,
         }
