@@ -230,7 +230,7 @@ CHANGES: dict[str, Changes] = {
     "ingest(image_table).frame": Changes("ingest", 1, base="image_table", given={"ingest.file": "paged"}),
     "ingest(image_archives).path": Changes("ingest", "FOLDER/archives/b.tar.gz", base="image_archives"),
     "ingest(image_archives).annotations": Changes(
-        "ingest", "street_view", base="image_archives", given={"ingest.on_bad": "reject"}
+        "ingest", "street_view", base="image_archives", given={"ingest.path": "FOLDER/archives/views.tar"}
     ),
     "ingest(image_archives).group_from_folder": Changes("ingest", True, base="image_archives"),
     "ingest(image_archives).frame": Changes(
@@ -369,6 +369,8 @@ def write_images(place: Path) -> None:
     (place / "few.csv").write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
     (place / "archives").mkdir()
     write_archive(place / "archives" / "a.tar", {f"x/{number}": picture(number) for number in range(3)})
+    view = "d 1 2 3 7 40.7 -74 12 1 0 0 40.8 -74.1 3 50 180 -5 0.5\n"
+    write_archive(place / "archives" / "views.tar", {"v/0": picture(5)}, {"v/0": view})
     write_archive(place / "archives" / "b.tar.gz", {f"y/{number}": picture(10 + number) for number in range(2)})
     with tarfile.open(place / "archives" / "pages.tar", "w") as archive:
         archive.add(place / "pages" / "0.tiff", "0.tiff")
@@ -681,9 +683,12 @@ def test_a_vision_model_is_had_from_where_it_should_and_laid_out_as_asked(folder
 
     asked: dict[str, Any] = {}
     real = AutoModel.from_pretrained
-    monkeypatch.setattr(
-        AutoModel, "from_pretrained", lambda name, **named: asked.update(named) or real(name, dtype=torch.float32)
-    )
+
+    def from_pretrained(name: str, **named: Any) -> Any:
+        asked.update(named)
+        return real(name, dtype=torch.float32, output_loading_info=True)
+
+    monkeypatch.setattr(AutoModel, "from_pretrained", from_pretrained)
     for last in (True, False):
         options = ImageEncoderOptions(model=f"{folder}/vision/vit", cache_dir="elsewhere", revision="v2", channels_last=last)
         encoder = build(options)
