@@ -99,9 +99,7 @@ class Members(Iterator[Member | Reject]):
             archive = Archive(Stream(self._path, file, self._limits))
             for number, entry in enumerate(archive.entries(), 1):
                 if number > self._limits.members:
-                    raise DataError(
-                        f"{self._path} has more than {self._limits.members} members; split it, or allow more in its limits."
-                    )
+                    raise DataError(f"{self._path} has more than {self._limits.members} members; split it.")
                 try:
                     name = self._wanted(entry)
                 except _Refused as refused:
@@ -129,7 +127,7 @@ class Members(Iterator[Member | Reject]):
         self._first_of_its_name(name)
         if entry.size > self._limits.member_bytes:
             reason = f'"{shown}" has {entry.size} bytes, the limit is {self._limits.member_bytes}'
-            raise _Refused(reason, "leave it out, or allow more in the limits")
+            raise _Refused(reason, "leave it out")
         return name
 
     def _first_of_its_name(self, name: str) -> None:

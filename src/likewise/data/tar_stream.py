@@ -61,15 +61,13 @@ class Stream:
             raise self.broken(f"cannot be read on ({str(error) or type(error).__name__})") from error
         self.place += len(data)
         if self.place > self._limits.total_bytes:
-            raise DataError(
-                f"{self.path} holds more than {self._limits.total_bytes} bytes; split it, or allow more in its limits."
-            )
+            raise DataError(f"{self.path} holds more than {self._limits.total_bytes} bytes; split it.")
         if self._compression is not None and self.place > self._limits.ratio_floor:
             packed = self._file.tell()
             if self.place > self._limits.ratio * packed:
                 raise DataError(
                     f"{self.path} has {packed} bytes that hold {self.place}, above the limit of {self._limits.ratio:g} to 1; "
-                    "leave it out, or allow more in its limits if you trust it."
+                    "leave it out, or unpack it yourself and name the folder."
                 )
         return data
 
