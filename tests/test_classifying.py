@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import likewise
+from command_line import call
 from likewise.classifying import Classifier, classify
-from likewise.cli import main
 from likewise.config import validated
 from likewise.errors import DataError, UserError
 from likewise.pipeline import run
@@ -66,15 +66,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     run(validated(recipe, "docs"), folder / "run")
     return folder / "run"
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["likewise", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_new_pictures_get_the_label_of_those_like_them(pictures: Path, tmp_path: Path) -> None:

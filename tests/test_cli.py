@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from likewise.cli import main
+from command_line import call
 from likewise.config import as_toml, validated
 
 PATIENCE_SECONDS = 120
@@ -51,15 +51,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = write_recipe(folder)
     run(read_recipe(recipe), folder / "runs" / "small")
     return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["likewise", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
 
 
 def test_a_second_run_finds_that_nothing_changed(

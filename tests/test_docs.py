@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from likewise.cli import application, main
+from command_line import call
+from likewise.cli import application
 from likewise.config import as_toml, packaged
 from likewise.reference import as_markdown, keys, sections
 from small_events import tiny_tracks
@@ -84,21 +85,11 @@ def test_command_lines_run(page: Path, project: Path, monkeypatch: pytest.Monkey
             continue  # the fixture did it, and made the recipes small; `make demo` runs the demonstrations
         if words[:2] == ["compare", "runs/a"]:
             words = ["compare", "runs/text", "runs/text"]
-        assert called(words, monkeypatch) == 0, line
+        assert call(monkeypatch, *words) == 0, line
         ran.append(words[0])
         if words[0] == "check":  # guides run the recipe between the lines
-            assert called(["run", words[1]], monkeypatch) == 0
+            assert call(monkeypatch, "run", words[1]) == 0
     assert ran
-
-
-def called(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """The exit status of the command line."""
-    monkeypatch.setattr("sys.argv", ["likewise", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 @pytest.mark.parametrize("page", [page for page in GUIDES if python_of(page)], ids=lambda page: page.stem)

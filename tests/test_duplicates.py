@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import likewise
-from likewise.cli import main
+from command_line import call
 from likewise.config import validated
 from likewise.data.image_looks import picture_hashes
 from likewise.data.pixels import decode, small_look
@@ -59,15 +59,6 @@ def spots(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save(folder / "pictures" / f"{seed}.png", pixels(seed))
     run(recipe(folder), folder / "run", until="fingerprint")
     return folder
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["likewise", *words])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def test_a_new_picture_is_compared_with_all_known_ones(spots: Path, tmp_path: Path) -> None:

@@ -10,31 +10,23 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
+from command_line import call
 from data.group_tables.tables import items, read, two_tables, write
-from likewise.cli import application, main
+from likewise.cli import application
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr("sys.argv", ["likewise", "tables", *map(str, words)])
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
-
-
 def test_tables_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     two_tables(tmp_path / "in")
-    assert call(monkeypatch, "merge", tmp_path / "in", "--into", tmp_path / "out", "--rows-per-file", 2) == 0
+    assert call(monkeypatch, "tables", "merge", tmp_path / "in", "--into", tmp_path / "out", "--rows-per-file", 2) == 0
     assert capsys.readouterr().out.startswith("5 rows of 2 tables written to 3 tables.\n")
     assert read(tmp_path / "out")["id"].to_pylist() == list("abcde")
 
 
 def test_a_report_for_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     paths = two_tables(tmp_path / "in")
-    assert call(monkeypatch, "merge", *paths, "--into", tmp_path / "out", "--json") == 0
+    assert call(monkeypatch, "tables", "merge", *paths, "--into", tmp_path / "out", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["rows"], told["missing"]) == (5, {"width": [str(paths[1])], "camera": [str(paths[0])]})
     assert told["sentences"][0] == "5 rows of 2 tables written to 1 table."
@@ -42,19 +34,19 @@ def test_a_report_for_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_ids_are_made_unique(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "1.parquet", items(["a", "b", "a"], ["x", "x", "x"], image=[b"1", b"2", b"3"]))
-    assert call(monkeypatch, "deduplicate", path, "--into", tmp_path / "out") == 2
+    assert call(monkeypatch, "tables", "deduplicate", path, "--into", tmp_path / "out") == 2
     assert 'The id "a" stands for two different images' in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-    assert call(monkeypatch, "deduplicate", path, "--into", tmp_path / "out", "--on-conflict", "first") == 0
+    assert call(monkeypatch, "tables", "deduplicate", path, "--into", tmp_path / "out", "--on-conflict", "first") == 0
     assert "1 row left out whose id has another image" in capsys.readouterr().out
     assert read(tmp_path / "out")["id"].to_pylist() == ["a", "b"]
 
 
 def test_small_groups_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "1.parquet", items(list("abcdef"), ["x", "x", "x", "y", "y", "z"]))
-    assert call(monkeypatch, "drop-single", path, "--into", tmp_path / "two") == 0
+    assert call(monkeypatch, "tables", "drop-single", path, "--into", tmp_path / "two") == 0
     assert "1 group of fewer than 2 images left out: z." in capsys.readouterr().out
-    assert call(monkeypatch, "drop-single", path, "--into", tmp_path / "three", "--at-least", 3) == 0
+    assert call(monkeypatch, "tables", "drop-single", path, "--into", tmp_path / "three", "--at-least", 3) == 0
     assert read(tmp_path / "three")["id"].to_pylist() == ["a", "b", "c"]
 
 
@@ -62,12 +54,12 @@ def test_old_tables_are_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     table = items(["a", "b"], ["x", "y"]).rename_columns(["image_id", "building_id", "shard", "image"])
     path = write(tmp_path / "1.parquet", table)
     before = path.read_bytes()
-    assert call(monkeypatch, "repair", path, "--dry-run") == 0
+    assert call(monkeypatch, "tables", "repair", path, "--dry-run") == 0
     assert '"image_id" is now "id"' in capsys.readouterr().out
     assert path.read_bytes() == before
-    assert call(monkeypatch, "repair", path, "--into", tmp_path / "out") == 0
+    assert call(monkeypatch, "tables", "repair", path, "--into", tmp_path / "out") == 0
     assert path.read_bytes() == before
-    assert call(monkeypatch, "repair", path) == 0
+    assert call(monkeypatch, "tables", "repair", path) == 0
     assert pq.read_table(path).equals(read(tmp_path / "out"))
     assert pq.read_schema(path).names[:2] == ["id", "group"]
 
@@ -77,9 +69,9 @@ def test_what_is_there_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], work: str
 ) -> None:
     two_tables(tmp_path / "in")
-    assert call(monkeypatch, work, tmp_path / "in", "--into", tmp_path / "in") == 2
+    assert call(monkeypatch, "tables", work, tmp_path / "in", "--into", tmp_path / "in") == 2
     assert "is there already; name a new folder." in capsys.readouterr().err
-    assert call(monkeypatch, work, tmp_path / "none", "--into", tmp_path / "out") == 2
+    assert call(monkeypatch, "tables", work, tmp_path / "none", "--into", tmp_path / "out") == 2
     assert "does not exist" in capsys.readouterr().err
 
 

@@ -47,7 +47,7 @@ class Classifier:
     def __init__(self, folder: Path | str, column: str = COLUMN) -> None:
         """`column` holds the labels. UserError where the folder is no run, or its stages were not run since they changed."""
         self.column = column
-        self.remarks: list[str] = []  # what was said while vectors of new items were computed, such as values that were cut off
+        self.remarks: list[str] = []  # on the items classified last, such as values that were cut off
         self._run = FinishedRun(Path(folder))
 
     @cached_property
@@ -66,6 +66,7 @@ class Classifier:
         from likewise.evaluation.classify import classify
 
         names = names_of(items, ids)
+        self.remarks.clear()
         labeled = self._labeled.labeled
         votes = classify(self._vectors(items), labeled, k)
         return [

@@ -21,7 +21,7 @@ from likewise.data.options import FingerprintOptions, ImageFolderOptions, ImageT
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.sources import check_source
-from likewise.types import Items, Remark
+from likewise.types import Items, Reject, Remark
 from small_images import picture, thermal, write_frames, write_pictures
 
 
@@ -268,6 +268,10 @@ def test_pipes_and_files_of_other_kinds_are_passed_over_and_told(tmp_path: Path)
     told = [piece.sentence for piece in pieces if isinstance(piece, Remark)]
     assert told == [f"{root}: passed over files that end in .heic: 1.", f"{root}: passed over files that end in .png: 1."]
     assert sum(len(piece) for piece in pieces if isinstance(piece, Items)) == 4
+    (root / "group0" / "link.png").symlink_to(tmp_path / "nowhere.png")
+    source = ImageFolderSource(ImageFolderOptions(path=str(root)))
+    (refused,) = [piece for piece in source.read("group0") if isinstance(piece, Reject)]
+    assert "link.png cannot be read (No such file or directory)" in refused.reason
     (tmp_path / "named.csv").write_text("id,path\na,group0/pipe.png\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"pipe\.png is not a file; leave it out"):
         ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "named.csv"), images=str(root)))

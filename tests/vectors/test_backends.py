@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from likewise.encoders.base import Encoder
 from likewise.encoders.image import ImageEncoder
 from likewise.encoders.options import ImageEncoderOptions, TextEncoderOptions
 from likewise.encoders.text import TextEncoder
@@ -211,37 +210,14 @@ def test_a_compiler_that_fails_is_told(text, monkeypatch):
         extract(text, TEXTS, options=EmbedOptions(backend="compiled", precision="float32"))
 
 
-class Frozen(Encoder):
+class Frozen(FakeEncoder):
     """Computes through numpy, which tracing takes for a constant."""
 
-    dimension = 8
-
-    def __init__(self):
-        super().__init__()
-        self.weights = torch.nn.Parameter(torch.randn(24, 8, generator=torch.Generator().manual_seed(0)))
-
-    def preprocessing(self):
-        return {}
-
-    def key_parts(self, role):
-        return {}
-
     def prepare(self, payload, role="document", max_length=None):
-        return torch.stack([torch.randn(24, generator=torch.Generator().manual_seed(len(text))) for text in payload])
+        return torch.stack([torch.randn(self.dimension, generator=torch.Generator().manual_seed(len(text))) for text in payload])
 
     def forward(self, prepared):
-        product = torch.from_numpy(prepared.numpy() @ self.weights.detach().numpy())
-        return torch.nn.functional.normalize(product, dim=1)
-
-    def lengths(self, payload, role="document", max_length=None):
-        return np.ones(len(payload), dtype=np.int64)
-
-    def save(self, folder):
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, folder, options):
-        raise NotImplementedError
+        return torch.nn.functional.normalize(torch.from_numpy(prepared.numpy() * 2), dim=1)
 
 
 def test_what_was_traced_as_a_constant_is_not_taken():

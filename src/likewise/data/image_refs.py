@@ -67,12 +67,10 @@ def image_digest(data: bytes | bytearray | memoryview) -> bytes:
 
 def read_file(path: Path) -> bytes:
     """A file's bytes; DataError if it cannot be read."""
+    if path.exists() and not path.is_file():  # a pipe may never end
+        raise DataError(f"{path} is not a file; leave it out.")
     try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path} is not a file; leave it out.")
         return path.read_bytes()
-    except DataError:
-        raise
     except (OSError, ValueError) as error:  # the latter for names that no file can have
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{path} cannot be read ({reason}); put it back, or leave it out.") from error

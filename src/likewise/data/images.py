@@ -36,8 +36,6 @@ LOOK = 64  # a JPEG is decoded to at least so many pixels for the small look
 SLICE, SLICE_BYTES = 256, 64 << 20  # images, or bytes of them in memory, read in before they are handed on
 READERS = 8  # shards of images read at the same time, at most: each holds a slice, and the one before until that is full
 ROOT = "(root)"  # the shard of what lies in the folder itself: no folder's name is written so
-
-
 FACTS = ("format", "width", "height", "bits", "frames", "radiometric", "swapped", "lowest", "highest", "distinct")
 TAKEN = (*FACTS, *PAYLOADS, "id", "shard", "role", "group")  # columns that ingest writes
 
@@ -103,8 +101,11 @@ class ImageFolderSource:
             for name in sorted(names):
                 if name.startswith("."):
                     continue
-                if name.lower().endswith(PICTURES) and (Path(folder) / name).is_file():  # no pipe or device, which may never end
-                    found.setdefault(folder, []).append(Path(folder) / name)
+                path = Path(folder) / name
+                if name.lower().endswith(PICTURES) and (
+                    path.is_file() or not path.exists()
+                ):  # no pipe; a link to nothing is told
+                    found.setdefault(folder, []).append(path)
                 else:
                     self._passed_over[Path(name).suffix.lower() or "nothing"] += 1
         if not found:

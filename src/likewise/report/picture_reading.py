@@ -147,7 +147,7 @@ def _warnings(corpus: Corpus) -> Iterator[str]:
         if column not in corpus.columns:
             continue
         values = corpus.metadata(np.arange(len(corpus)), (column,))[column].to_pylist()
-        rows = np.flatnonzero(np.array(values, dtype=object) == True)  # noqa: E712 (null is neither)
+        rows = np.flatnonzero([value is True for value in values])
         if len(rows):
             names = ", ".join(corpus.ids[row] for row in rows[:3].tolist()) + (", …" if len(rows) > 3 else "")
             yield sentence.format(f"{len(rows):,} picture{'s' if len(rows) > 1 else ''} ({names})") + "."

@@ -57,7 +57,7 @@ class Embed:
         halves = (slice(0, middle), slice(middle, None))
         ready = [prepared[half] if isinstance(prepared, Tensor) else None for half in halves]
         return np.concatenate(
-            [self(payload[half], role, part, start + (half.start or 0)) for half, part in zip(halves, ready, strict=True)]
+            [self(payload[half], role, part, start + half.start) for half, part in zip(halves, ready, strict=True)]
         )
 
     def forward(self, prepared: Prepared) -> Tensor:
