@@ -112,6 +112,13 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A shard that could not be read to its end: nothing that it gave before is to be used."""
+
+    reject: Reject
+
+
+@dataclass(frozen=True, slots=True)
 class Pairs(Generic[A]):
     """Pairs of items: `a` [P] and `b` [P] int64, `label` [P] int8 (1 alike, 0 not), `weight` [P] float32 (0 = masked)."""
 
@@ -255,7 +262,7 @@ class Source(Protocol):
         """The names of the shards, in order, each a safe file name."""
         ...
 
-    def read(self, shard: str) -> Iterator[Items | Links | Pairs[Int64] | Reject | Remark | Tally]:
+    def read(self, shard: str) -> Iterator[Items | Links | Pairs[Int64] | Reject | Remark | Tally | Withdrawn]:
         """The shard's items in slices, the evidence that comes with them, what could not be read, and counts of rows.
 
         Evidence is `Links` by id where it may join items of several shards, `Pairs` by position among the shard's items where

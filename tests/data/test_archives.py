@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from likewise.artifacts.artifact import Artifact
+from likewise.data import images
 from likewise.data.archives import ImageArchiveSource
 from likewise.data.corpus import Corpus
 from likewise.data.image_refs import image_digest
@@ -120,12 +121,36 @@ def test_an_archive_that_ends_early_leaves_nothing_half_written(tmp_path: Path) 
     whole = (folder / "a.tar").read_bytes()
     (folder / "a.tar").write_bytes(whole[: len(whole) // 2])
     unfinished = draft(tmp_path, "ingest")
-    with pytest.raises(DataError, match=r"a\.tar"):
-        ingest(unfinished, ImageArchiveOptions(path=str(folder), annotations="street_view", on_bad="reject"))
+    with pytest.raises(DataError, match=r"a\.tar .*; fetch or pack the archive again, or set on_bad"):
+        ingest(unfinished, ImageArchiveOptions(path=str(folder), annotations="street_view"))
     assert not unfinished.has("items-00000.parquet")
     (folder / "a.tar").write_bytes(whole)
-    ingest(unfinished, ImageArchiveOptions(path=str(folder), annotations="street_view", on_bad="reject"))
+    ingest(unfinished, ImageArchiveOptions(path=str(folder), annotations="street_view"))
     assert len(Corpus(publish(unfinished))) == 4
+
+
+def test_a_damaged_archive_is_left_out_whole_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "SLICE", 2)  # some of its pictures are written before the damage shows
+    folder = written(tmp_path / "tars")
+    whole = (folder / "a.tar").read_bytes()
+    write_archive(folder / "a.tar", {f"v/{number}": picture(number) for number in range(3)}, {"v/0": line(0, 100)})
+    with tarfile.open(folder / "a.tar", "a") as archive:
+        archive.addfile(tarfile.TarInfo("last.png"))
+    (folder / "a.tar").write_bytes((folder / "a.tar").read_bytes()[:-9000])
+    told: list[str] = []
+    given = {"path": str(folder), "annotations": "street_view", "on_bad": "reject"}
+    artifact = ingested(tmp_path, told, **given)
+    corpus = Corpus(artifact)
+    assert list(corpus.ids) == ["0002_109"]
+    assert [len(shard) for shard in corpus.shards] == [0, 1]
+    counts = artifact.json("counts.json")
+    assert (counts["rows"], counts["accepted"], counts["rejected"]) == (2, 1, 1)
+    [reject] = artifact.table("rejects.parquet").to_pylist()
+    assert "none of its pictures is used" in reject["reason"]
+    assert reject["reason"] in told[-1]
+    np.testing.assert_array_equal(decode(corpus.payload([0])[0].read(), "9.png"), picture(9))
+    (folder / "a.tar").write_bytes(whole)
+    assert len(Corpus(ingested(tmp_path, **given))) == 4
 
 
 @pytest.mark.parametrize("name", ["nowhere.tar", "."])

@@ -246,6 +246,19 @@ def test_more_folders_than_a_process_may_have_files_open(tmp_path: Path, monkeyp
     assert len(corpus._parts._open) == 2
 
 
+def test_a_column_that_is_empty_in_one_table_has_the_type_of_the_others(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=3)
+    (tmp_path / "tables").mkdir()
+    files = sorted((root / "group0").iterdir())
+    for name, value, file in zip("abc", ("null", "7", "null"), files, strict=True):
+        row = f'{{"id": "{name}", "path": "{file.relative_to(root)}", "n": {value}, "none": null}}\n'
+        (tmp_path / "tables" / f"{name}.jsonl").write_text(row)
+    corpus = Corpus(ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "tables"), images=str(root))))
+    assert corpus.metadata(range(3))["n"].to_pylist() == [None, 7, None]
+    assert corpus.metadata([0])["n"].type == "int64"
+    assert [ref.read() for ref in corpus.payload(range(3))] == [file.read_bytes() for file in files]
+
+
 def test_columns_of_several_types_are_told(tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "pictures", groups=1, each=2)
     (tmp_path / "tables").mkdir()

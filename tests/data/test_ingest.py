@@ -155,7 +155,7 @@ def test_a_judgement_of_an_unknown_document_is_a_bad_row(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "found no rows"),
+        ([], r"found nothing in .*in\.jsonl; name a source"),
         (["{"], "found no positive pair: 1 of 1 rows could not be used, the first: .*row 1: it is not JSON"),
         ([{"anchor": "a", "positive": "b", "label": 0}], "found no positive pair in 1 rows"),
     ],

@@ -50,7 +50,7 @@ def files(unfinished: Draft) -> dict[str, bytes]:
 
 def ingested(tmp_path: Path, folder: Path) -> Draft:
     unfinished = draft(tmp_path, "ingest")
-    ingest(unfinished, ImageArchiveOptions(path=str(folder), on_bad="reject"))
+    ingest(unfinished, ImageArchiveOptions(path=str(folder)))
     return unfinished
 
 
@@ -100,7 +100,7 @@ def test_a_run_that_ended_goes_on_and_ends_with_the_same_bytes(
         return read(self, shard)
 
     unfinished = draft(tmp_path, "ingest")
-    options = ImageArchiveOptions(path=str(folder), on_bad="reject")
+    options = ImageArchiveOptions(path=str(folder))
     monkeypatch.setattr(ImageArchiveSource, "read", breaking)
     with pytest.raises(Ended):
         ingest(unfinished, options)
@@ -182,7 +182,7 @@ def test_what_a_source_says_is_said_by_the_run_that_goes_on(
                 whole.set()
 
     unfinished = Keen(tmp_path / "keen", stage="ingest")
-    options = ImageArchiveOptions(path=str(folder), on_bad="reject")
+    options = ImageArchiveOptions(path=str(folder))
     monkeypatch.setattr(ImageArchiveSource, "read", breaking)
     with pytest.raises(KeyboardInterrupt):
         ingest(unfinished, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from likewise.data.image_refs import PICTURES
 from likewise.data.tar_members import Member
@@ -39,7 +39,8 @@ def paired(members: Iterable[Member | Reject], archive: str, *, waiting_bytes: i
         if isinstance(each, Reject):
             yield each
             continue
-        stem, ending = _parted(each.name)
+        stem, ending = splitext(each.name)
+        ending = ending.lower()
         if ending not in (TEXT, *PICTURES):
             known = ", ".join((*PICTURES, TEXT))
             yield Reject(archive, None, f'"{each.name}" is neither picture nor annotation', f"use the endings {known}")
@@ -61,12 +62,6 @@ def paired(members: Iterable[Member | Reject], archive: str, *, waiting_bytes: i
                 )
     for (stem, is_picture), alone in waiting.items():
         yield _alone(stem, is_picture, alone, archive)
-
-
-def _parted(name: str) -> tuple[str, str]:
-    """A name without its ending, and the ending in lower case."""
-    ending = PurePosixPath(name).suffix
-    return name.removesuffix(ending), ending.lower()
 
 
 def _size(member: Member) -> int:

@@ -15,7 +15,7 @@ from likewise.data.pairs import safe_name
 from likewise.data.street_view import parse
 from likewise.data.tar_members import Member, Members, members
 from likewise.errors import DataError
-from likewise.types import Items, Reject, Remark
+from likewise.types import Items, Reject, Remark, Withdrawn
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -41,13 +41,16 @@ class ImageArchiveSource:
         """Archives read at the same time."""
         return readers(len(self._archives))
 
-    def read(self, shard: str) -> Iterator[Items | Reject | Remark]:
+    def read(self, shard: str) -> Iterator[Items | Reject | Remark | Withdrawn]:
         """The pictures of an archive, and what was passed over. With annotations the id is dataset and patch, the group dataset
-        and target."""
+        and target. An archive that cannot be read to its end is withdrawn: what is damaged may be wrong before it shows."""
         path = self._archives[shard]
-        with closing(members(path)) as stream:
-            yield from read_images(shard, self._wanted(path, stream), self._options.frame)
-            yield from map(Remark, stream.sentences())
+        try:
+            with closing(members(path)) as stream:
+                yield from read_images(shard, self._wanted(path, stream), self._options.frame)
+                yield from map(Remark, stream.sentences())
+        except DataError as error:
+            yield Withdrawn(Reject(str(path), None, f"{error.reason}, so that none of its pictures is used", error.remedy))
 
     def _wanted(self, path: Path, stream: Members) -> Iterator[Wanted | Reject]:
         if self._options.annotations == "street_view":

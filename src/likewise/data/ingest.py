@@ -42,7 +42,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
         return
     parts = Parts(draft, source, stop=options.stops_at_bad)
     parts.gather()
-    parts.check_columns()
+    parts.match_columns()
     if parts.reused:
         draft.say(f"{parts.reused} of {len(parts.shards)} shards are as they were and were not read again.")
     links, rejects = _linked(parts)
@@ -78,12 +78,12 @@ def _linked(parts: Parts) -> tuple[RowLinks, list[Reject]]:
 
 
 def _check(options: IngestOptions, parts: Parts, pairs: RowLinks, rejects: list[Reject]) -> None:
-    if not parts.items and parts.rows and not options.needs_positives:
+    if not parts.rows:
+        raise DataError(f"[ingest] found nothing in {_named(options)}; name a source that has something.")
+    if not parts.items and not options.needs_positives:
         raise DataError(f"[ingest] could use none of {parts.rows} rows of {_named(options)}; the first: {rejects[0]}")
     if not options.needs_positives or bool((pairs.label == 1).any()):
         return
-    if not parts.rows:
-        raise DataError(f"[ingest] found no rows in {_named(options)}; name a source that has some.")
     if rejects:
         raise DataError(
             f"[ingest] found no positive pair: {len(rejects)} of {parts.rows} rows could not be used, the first: {rejects[0]}"

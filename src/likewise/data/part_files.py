@@ -33,7 +33,7 @@ class PartTable:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """`schema`: that of a table without any row."""
         self._path = path
-        self._schema = schema
+        self._empty = self._schema = schema
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, table: pa.Table) -> None:
@@ -48,6 +48,12 @@ class PartTable:
             raise DataError(
                 f"{self._path.name} has columns that change from slice to slice ({error}); give every slice the same ones."
             ) from error
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        if self._writer is not None:
+            self._writer.close()
+        self._schema, self._writer = self._empty, None
 
     def close(self) -> None:
         """End the file."""

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from likewise.artifacts.draft import Draft
 from likewise.data.earlier import earlier_number, take_over
 from likewise.data.part_files import part_file, refuse
-from likewise.data.shard_reading import ShardItems, in_order, leave_out, read_back, read_shard
+from likewise.data.shard_reading import ShardItems, empty_columns, in_order, leave_out, read_back, read_shard, set_types
 from likewise.errors import DataError
 from likewise.types import ParallelSource, Reject, Source
 
@@ -71,15 +71,22 @@ class Parts:
                 self._settle(number, told)
                 self._tell()
 
-    def check_columns(self) -> None:
-        """DataError where a column holds other types of values in one shard than in those before it."""
+    def match_columns(self) -> None:
+        """Give a column that is empty in one shard the type of its values in the others; DataError where these differ."""
         types: dict[str, tuple[pa.DataType, str]] = {}
+        empty: dict[int, list[str]] = {}
         for number, shard in enumerate(self.shards):
-            for column in pq.read_schema(self._draft.file(part_file("items", number))):
+            metadata = pq.read_metadata(self._draft.file(part_file("items", number)))
+            empty[number] = empty_columns(metadata)
+            for column in metadata.schema.to_arrow_schema():
+                if column.name in empty[number]:
+                    continue
                 before, elsewhere = types.setdefault(column.name, (column.type, shard))
                 if not column.type.equals(before):
                     held = f"holds {column.type} in {shard} and {before} in {elsewhere}"
                     raise DataError(f'The column "{column.name}" {held}; write it in one way.')
+        for number, names in empty.items():
+            set_types(self._draft, number, {name: types[name][0] for name in names if name in types})
 
     @property
     def reused(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from likewise.data.links import LINKS
 from likewise.data.part_files import GROUP_ROWS, ITEMS, REJECTS, PartTable, item_table, part_file, refuse, reject_table
 from likewise.data.payloads import IMAGE, TEXT, digests, kind_of, stored_digests
 from likewise.errors import DataError
-from likewise.types import Items, Links, Reject, Remark, Source, Tally
+from likewise.types import Items, Links, Reject, Remark, Source, Tally, Withdrawn
 
 T = TypeVar("T")
 Counted = Callable[[int], None]
@@ -76,14 +76,49 @@ def read_back(draft: Draft, number: int) -> ShardItems:
 
 def leave_out(draft: Draft, number: int, places: set[int]) -> None:
     """Write the file of a shard's items again, without those at some places; the tally says how many, before."""
-    name = part_file("items", number)
     draft.write_json(part_file("tally", number), draft.json(part_file("tally", number)) | {"repeated": len(places)})
+
+    def kept(rows: pa.Table, start: int) -> pa.Table:
+        return rows.filter(pa.array([place not in places for place in range(start, start + len(rows))]))
+
+    _write_again(draft, number, kept)
+
+
+def empty_columns(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of a file that hold no value, be it for want of rows."""
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    places = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
+    names = [name for name in metadata.schema.to_arrow_schema().names if name in places]
+    return [name for name in names if all(_nulls(group.column(places[name])) == group.num_rows for group in groups)]
+
+
+def set_types(draft: Draft, number: int, types: Mapping[str, pa.DataType]) -> None:
+    """Write the file of a shard's items again where columns, which hold no value, have other types than these."""
+    schema = pq.read_schema(draft.file(part_file("items", number)))
+    changed = {name: type_ for name, type_ in types.items() if not schema.field(name).type.equals(type_)}
+    if not changed:
+        return
+
+    def typed(rows: pa.Table, start: int) -> pa.Table:
+        for name, type_ in changed.items():
+            rows = rows.set_column(rows.schema.get_field_index(name), name, pa.nulls(len(rows), type_))
+        return rows
+
+    _write_again(draft, number, typed)
+
+
+def _nulls(column: pq.ColumnChunkMetaData) -> int | None:
+    return column.statistics.null_count if column.statistics is not None and column.statistics.has_null_count else None
+
+
+def _write_again(draft: Draft, number: int, change: Callable[[pa.Table, int], pa.Table]) -> None:
+    """Write the file of a shard's items anew, of what `change` makes of each slice and of the place where this begins."""
+    name = part_file("items", number)
     with draft.write(name) as path, pq.ParquetFile(draft.file(name), pre_buffer=False) as file:
         table, start = PartTable(path, file.schema_arrow), 0
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group)
-            kept = pa.array([place not in places for place in range(start, start + len(rows))])
-            table.add(rows.filter(kept))
+            table.add(change(rows, start))
             start += len(rows)
         table.close()
 
@@ -122,6 +157,12 @@ class _Reading:
                     if len(waiting) == GROUP_ROWS:
                         rejects.add(reject_table(waiting))
                         waiting.clear()
+                case Withdrawn():
+                    refuse(piece.reject, stop=self._stop)
+                    for table in (items, links, rejects):
+                        table.restart()
+                    self.told, self.remarks, self._places = ShardItems(), [], {}
+                    waiting, given, counted = [piece.reject], 1, None
             self._counted(len(self.told.ids))
         rejects.add(reject_table(waiting))
         return given if counted is None else counted

@@ -121,7 +121,7 @@ class Members(Iterator[Member | Reject]):
         if entry.two_names:
             raise _Refused(f'"{shown}" has another name in another header', "pack the archive again")
         name = _checked_name(entry.name)
-        if any(LEFTOVER.fullmatch(part) for part in PurePosixPath(name).parts):
+        if any(LEFTOVER.fullmatch(part) for part in name.split("/")):
             self.passed_over["leftovers of macOS or of an old unpacker"] += 1
             return None
         self._first_of_its_name(name)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from likewise.types import ROLES, SPLITS, Int64, Items, Links, Pairs, ParallelSource, Reject, Remark, Source, Tally
+from likewise.types import ROLES, SPLITS, Int64, Items, Links, Pairs, ParallelSource, Reject, Remark, Source, Tally, Withdrawn
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
 
-Piece = Items | Links | Pairs[Int64] | Reject | Remark | Tally
+Piece = Items | Links | Pairs[Int64] | Reject | Remark | Tally | Withdrawn
 
 
 def check_source(make_source: Callable[[], Source]) -> None:
@@ -129,7 +129,9 @@ def _check_positions(shard: str, pieces: Sequence[Piece]) -> None:
 
 
 def _check_rows(shard: str, pieces: Sequence[Piece]) -> None:
-    rejects = [piece for piece in pieces if isinstance(piece, Reject)]
+    rejects = [
+        piece.reject if isinstance(piece, Withdrawn) else piece for piece in pieces if isinstance(piece, Reject | Withdrawn)
+    ]
     for reject in rejects:
         assert reject.file, f"a reject of {shard!r} does not name its file"
         assert reject.reason, f"a reject of {reject.file} gives no reason"
