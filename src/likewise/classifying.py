@@ -81,22 +81,15 @@ class Classifier:
 
         Where the run has a test split of labelled items only these are counted. DataError where no item can be.
         """
-        from likewise.evaluation.classification import Classification
-        from likewise.evaluation.classify import leave_one_out
+        from likewise.evaluation.classification import measured
 
-        items = self._labeled
-        found = leave_one_out(items.labeled, k, measured=items.held_out, seed=seed)
+        looks, trained = self._run.find("fingerprint"), self._run.chosen == "trained"
+        found = measured(self._labeled, self.column, k, near_duplicates=looks is not None, trained=trained, seed=seed)
         if found is None:
             raise DataError(
                 f'No two items but near-duplicates share a label of the column "{self.column}"; name another with --column.'
             )
-        return Classification(
-            self.column,
-            found.accuracy,
-            held_out=items.held_out is not None,
-            near_duplicates=self._run.find("fingerprint") is not None,
-            trained=self._run.chosen == "trained" and items.held_out is None,
-        )
+        return found[0]
 
     def read(self, paths: Sequence[Path]) -> Pictures:
         """The pictures that files and folders hold, and what cannot be read; see `read_pictures`."""

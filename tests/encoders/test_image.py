@@ -88,6 +88,10 @@ def test_pooling(models: Path) -> None:
     assert vectors["patches"].shape[1] == 2 * vectors["mean"].shape[1]
     assert len({tuple(vector[0, :8].tolist()) for vector in vectors.values()}) >= 3
     assert len({each.space for each in found.values()}) == 4
+    ours = found["patches"]
+    tokens = ours.model(pixel_values=ours.prepare(image)).last_hidden_state[:, 1:].detach()  # without the class token
+    expected = torch.cat([tokens.mean(dim=1), tokens.std(dim=1)], dim=1)
+    torch.testing.assert_close(vectors["patches"], torch.nn.functional.normalize(expected, dim=1))
     with pytest.raises(RecipeError, match=r"resnet.* has no class token"):
         encoder(models / "resnet", pooling="cls")
 

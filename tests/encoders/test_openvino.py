@@ -14,8 +14,10 @@ import torch
 from likewise.encoders.openvino import OpenVINOEncoder
 from likewise.encoders.options import OpenVINOEncoderOptions, PixelOptions
 from likewise.errors import DataError, MissingExtra, RecipeError
+from likewise.vectors.backends import Settled
 from likewise.vectors.extract import Extraction, extract
 from likewise.vectors.options import EmbedOptions
+from likewise.vectors.precision import least_cosine
 from small_images import OPENVINO_SIDE as SIDE
 from small_images import picture, thermal, write_openvino
 
@@ -165,4 +167,25 @@ def test_it_is_not_traced_by_another_backend_and_says_what_computes(tmp_path: Pa
             extract(ours, [picture(0)], options=EmbedOptions(**wanted))
     work = Extraction(ours, lambda rows: [picture(row) for row in rows], np.ones(3, np.int8), EmbedOptions(), say=print)
     assert work.described().startswith("in bfloat16 by openvino")
+    assert "least cosine to float32 on a sample" in work.described()
     assert (work.space()["precision"], work.space()["backend"].split()[0]) == ("bfloat16", "openvino")
+
+
+def test_its_bfloat16_is_compared_with_float32_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, pictures, said = write_openvino(tmp_path), [picture(seed) for seed in range(9)], []
+
+    def settled(precision: str) -> Settled:
+        ours = encoder(path, precision=precision)
+        fetch = lambda rows: [pictures[row] for row in rows]  # noqa: E731
+        return Extraction(ours, fetch, np.ones(9, np.int8), EmbedOptions(), say=said.append).settled
+
+    found = settled("bfloat16")
+    other, plain = (each(each.prepare(pictures)) for each in (encoder(path, precision="bfloat16"), encoder(path)))
+    assert found.cosine == pytest.approx(least_cosine(other, plain), abs=1e-5)
+    assert found.cosine < 1 or torch.equal(other, plain)
+    assert not said
+    monkeypatch.setattr("likewise.vectors.backends.COSINE_TO_FLOAT32", 1.1)
+    assert settled("bfloat16") == found
+    assert "used because the recipe says so" in said[0]
+    assert settled("float32").cosine is None
+    assert len(said) == 1

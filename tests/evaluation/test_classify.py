@@ -111,16 +111,26 @@ def test_neighbors_that_are_not_alike_at_all_have_equal_votes() -> None:
     assert (votes.winner[0], votes.share[0]) == (0, 1.0)
 
 
+def test_the_sums_of_many_neighbours_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 40, 500)
+    rows = np.stack([rng.permutation(500) for _ in range(7)])
+    rows[3, 400:] = -1
+    scores = -np.sort(-rng.uniform(0.01, 1, rows.shape).astype(np.float32), axis=1)
+    votes = vote(Neighbors(rows, np.where(rows >= 0, scores, -np.inf), 0.0), codes)
+    for query in range(7):
+        sums = dict.fromkeys(range(40), 0.0)
+        for row, score in zip(rows[query], scores[query], strict=True):
+            if row >= 0:
+                sums[codes[row]] += float(score)
+        winner = max(sums, key=lambda code: sums[code])
+        assert votes.winner[query] == winner
+        assert votes.share[query] == pytest.approx(sums[winner] / sum(sums.values()))
+
+
 def test_nobody_may_vote() -> None:
     votes = vote(found([-np.inf, -np.inf], [-1, -1]), np.array([0, 1]))
     assert (votes.winner[0], votes.share[0]) == (-1, 0.0)
-
-
-def test_more_queries_than_are_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    labeled = clusters()
-    whole = left_out(labeled).votes
-    monkeypatch.setattr("likewise.evaluation.classify.AT_ONCE", 60)
-    np.testing.assert_array_equal(left_out(labeled).votes.share, whole.share)
 
 
 def test_near_duplicates_do_not_vote_for_each_other() -> None:

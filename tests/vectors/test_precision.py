@@ -98,3 +98,22 @@ def test_least_cosine_is_of_the_worst_row():
     assert least_cosine(a, b) == pytest.approx(0.5**0.5)
     assert least_cosine(a[:2], b[:2]) == pytest.approx(1)
     assert math.isnan(least_cosine(torch.tensor([[torch.nan, 1.0], [1.0, 1.0]]), torch.ones(2, 2)))
+
+
+def test_float32_on_a_gpu_is_no_tf32():
+    settings = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+
+    def told() -> list[str]:
+        return [setting.fp32_precision for setting in settings]
+
+    class OnGpu(FakeEncoder):
+        device = torch.device("cuda")
+
+        def forward(self, prepared):
+            self.seen = told()
+            return super().forward(prepared)
+
+    encoder, before = OnGpu(), told()
+    InPrecision(encoder, "float32")(encoder.prepare(["a b"]))
+    assert encoder.seen == ["ieee", "ieee"]
+    assert told() == before

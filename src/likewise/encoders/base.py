@@ -10,7 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Runtime(NamedTuple):
     """A runtime that an encoder brings itself: what it is called, and the precision it was told to compute in."""
 
     name: str
-    precision: str
+    precision: Literal["float32", "bfloat16"]
 
 
 class Encoder(nn.Module, ABC):
@@ -80,6 +80,10 @@ class Encoder(nn.Module, ABC):
     def runtime(self) -> Runtime | None:
         """What computes the vectors, where that is not PyTorch."""
         return None
+
+    def in_float32(self) -> Encoder:
+        """This encoder computing in float32, which other precisions are compared with."""
+        return self
 
     def remarks(self) -> Sequence[str]:
         """Sentences for the user on what was prepared so far, such as values that were cut off; most have none."""

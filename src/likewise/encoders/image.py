@@ -99,11 +99,14 @@ class ImageEncoder(PictureEncoder):
             return whole
         vision = getattr(self.model, "vision_model", self.model)
         out = vision(pixel_values=pixels)
-        return pooled(out, self.options.pooling, self.options.model)
+        return pooled(out, self.options.pooling, self.options.model, _patches(vision.config, pixels.shape[-2:]))
 
 
-def pooled(out: Any, pooling: str, model: str) -> Tensor:
-    """[B, D] of a model's outputs: `auto` takes its own pooled features and, where it has none, the mean."""
+def pooled(out: Any, pooling: str, model: str, patches: int) -> Tensor:
+    """[B, D] of a model's outputs: `auto` takes its own pooled features and, where it has none, the mean.
+
+    Of more tokens than `patches` the last so many are those of patches; class and register tokens stand before them.
+    """
     hidden: Tensor = out.last_hidden_state
     own: Tensor | None = getattr(out, "pooler_output", None)
     tokens = hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden
@@ -117,9 +120,17 @@ def pooled(out: Any, pooling: str, model: str) -> Tensor:
                 raise RecipeError(f'[encoder] pooling = "cls", but "{model}" has no class token; use "pooler" or "mean".')
             return tokens[:, 0]
         case "patches":
-            return torch.cat([tokens.mean(dim=1), tokens.std(dim=1)], dim=1)
+            own_places = tokens[:, max(0, tokens.shape[1] - patches) :]
+            return torch.cat([own_places.mean(dim=1), own_places.std(dim=1)], dim=1)
         case _:
             return tokens.mean(dim=1)
+
+
+def _patches(config: Any, size: Sequence[int]) -> int:
+    """Patches of a picture of this height and width, of models that cut it into such; of others more than they have tokens."""
+    side = getattr(config, "patch_size", None) or 1
+    tall, wide = side if isinstance(side, (list, tuple)) else (side, side)
+    return int(size[0] // tall) * int(size[1] // wide)
 
 
 def _open_model(model: str, options: ImageEncoderOptions) -> PreTrainedModel:

@@ -75,6 +75,10 @@ class OpenVINOEncoder(PictureEncoder):
 
         return Runtime(f"openvino {openvino.__version__}", self.options.precision)
 
+    def in_float32(self) -> OpenVINOEncoder:
+        """The same file, run in float32."""
+        return OpenVINOEncoder(self.options.model_copy(update={"precision": "float32"}), self.file)
+
     @property
     def dimension(self) -> int:
         """D."""

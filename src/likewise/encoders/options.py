@@ -99,7 +99,7 @@ class ImageEncoderOptions(Options):
     """A folder, or a name on the Hugging Face hub, such as "facebook/dinov2-small"."""
     pooling: Literal["auto", "pooler", "cls", "mean", "patches"] = "auto"
     """"auto" takes the model's own pooled features (of CLIP and SigLIP, those that stand beside texts); "cls" the class token,
-    "mean" all tokens, "patches" their mean and spread."""
+    "mean" all tokens, "patches" the mean and spread of those that stand for patches."""
     pixels: PixelOptions = PixelOptions()
     """How frames of one channel, of 16 bits or of measured values are windowed."""
     channels_last: bool = True

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from likewise.evaluation.classify import Accuracy
+from likewise.evaluation.classify import Accuracy, LeftOut, leave_one_out
+from likewise.evaluation.labels import LabeledItems
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,17 @@ class Classification:
             yield f"Near-duplicates do not vote for each other; if they did, {found.with_near_duplicates:.1%} would be right."
         if self.trained:
             yield "The model was trained on items of this run, these among them: on new ones it may be right less often."
+
+
+def measured(
+    items: LabeledItems, column: str, k: int, *, near_duplicates: bool, trained: bool, seed: int
+) -> tuple[Classification, LeftOut] | None:
+    """How the labels of a column are found by leaving one out: of the test split where there is one, else of all.
+
+    `trained`: the run's model has learned from its training split. None where no item can be counted.
+    """
+    found = leave_one_out(items.labeled, k, measured=items.held_out, seed=seed)
+    if found is None:
+        return None
+    held_out = items.held_out is not None
+    return Classification(column, found.accuracy, held_out, near_duplicates, trained and not held_out), found

@@ -22,7 +22,6 @@ from likewise.neighbors.nearest import nearest
 from likewise.types import Float32, Float64, Int64, Neighbors
 
 MOST_MEASURED = 10_000  # items: their share is then known to one in a hundred
-AT_ONCE = 1 << 22  # pairs of neighbours compared at once: 32 MB
 TAIL = 0.025  # of the 95% interval, on each side
 
 
@@ -127,12 +126,9 @@ def vote(found: Neighbors, codes: Int64) -> Votes:
     voted = np.where(there, codes[found.rows], -1)
     weight = np.where(there, np.maximum(found.scores, 0), 0).astype(np.float64)
     weight = np.where((weight == 0).all(axis=1, keepdims=True), there, weight)
-    total = np.empty_like(weight)  # of each neighbour's label
-    step = max(1, AT_ONCE // max(1, voted.shape[1] ** 2))
-    for start in range(0, len(voted), step):
-        some = slice(start, start + step)
-        same = voted[some, :, None] == voted[some, None, :]
-        total[some] = (same * weight[some, None, :]).sum(axis=2)
+    ballots = np.arange(len(voted))[:, None] * (len(codes) + 1) + voted + 1  # a number for each query and label
+    ballot = np.unique(ballots, return_inverse=True)[1].reshape(voted.shape)
+    total = np.bincount(ballot.ravel(), weights=weight.ravel())[ballot]  # of each neighbour's label
     first = total.argmax(axis=1)  # of equal sums the first, which is that of the nearer neighbour
     each = np.arange(len(voted))
     everything = weight.sum(axis=1)

@@ -10,8 +10,8 @@ from likewise.data.corpus import Corpus
 from likewise.data.payloads import IMAGE
 from likewise.data.split import Division
 from likewise.errors import DataError
-from likewise.evaluation.classification import Classification
-from likewise.evaluation.classify import LeftOut, leave_one_out
+from likewise.evaluation.classification import measured
+from likewise.evaluation.classify import LeftOut
 from likewise.evaluation.labels import GROUP, LabeledItems, labeled_items
 from likewise.report.classification_content import FoundLabels
 from likewise.report.facts import Finished, file_of
@@ -39,19 +39,13 @@ def read_classification(finished: Finished, seed: int) -> FoundLabels | None:
         )
     except DataError:  # no column of groups, or no two groups: there is nothing to be found
         return None
-    found = leave_one_out(items.labeled, NEIGHBORS, measured=items.held_out, seed=seed)
-    if found is None:
-        return None
     training = file_of(finished, "train", "chosen.json")
     trained = training is not None and training.json("chosen.json")["chosen"] == "trained"
-    result = Classification(
-        GROUP,
-        found.accuracy,
-        held_out=items.held_out is not None,
-        near_duplicates=looks is not None,
-        trained=trained and items.held_out is None,
-    )
-    return FoundLabels(result, list(_mistakes(corpus, items, found)) if corpus.kind == IMAGE else [])
+    found = measured(items, GROUP, NEIGHBORS, near_duplicates=looks is not None, trained=trained, seed=seed)
+    if found is None:
+        return None
+    classification, left_out = found
+    return FoundLabels(classification, list(_mistakes(corpus, items, left_out)) if corpus.kind == IMAGE else [])
 
 
 def _mistakes(corpus: Corpus, items: LabeledItems, found: LeftOut) -> Iterator[Gallery]:

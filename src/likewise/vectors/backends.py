@@ -44,14 +44,22 @@ class Computing(Protocol):
 
 
 class Way(NamedTuple):
-    """A way to compute."""
+    """A way to compute; `runtime` is what the encoder brings for it itself, if it does."""
 
     backend: Backend
     precision: Precision
+    runtime: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is what others are compared with."""
+        return self.precision == "float32" and (self.backend == "torch" or bool(self.runtime))
 
     @property
     def version(self) -> str:
         """The backend with its version, where that changes the last bits of vectors."""
+        if self.runtime:
+            return self.runtime
         if self.backend == "openvino":
             import openvino
 
@@ -59,6 +67,8 @@ class Way(NamedTuple):
         return f"compiled by torch {torch.__version__}" if self.backend == "compiled" else self.backend
 
     def __str__(self) -> str:
+        if self.runtime:
+            return f"{self.precision} by {self.runtime}"
         return self.precision if self.backend == "torch" else f"{self.precision} by {self.backend}"
 
 
@@ -67,7 +77,7 @@ EXACT = Way("torch", "float32")
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The way chosen, and the least cosine of its vectors of a sample to float32 (None where it is float32 of PyTorch)."""
+    """The way chosen, and the least cosine of its vectors of a sample to float32 (None where that is the way)."""
 
     way: Way
     cosine: float | None
@@ -107,10 +117,10 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
     it is OpenVINO, and that cannot compute the encoder.
     """
     prepared = to_device(prepared, encoder.device)
-    plain = InPrecision(encoder, "float32")
+    plain = InPrecision(encoder.in_float32(), "float32")
     exact: Tensor | None = None
     for way, following in zip(ways, [*ways[1:], None], strict=True):
-        if way == EXACT:
+        if way.exact:
             break
         exact = plain(prepared) if exact is None else exact
         try:
@@ -130,7 +140,7 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
         if following is None:
             say(f"{gap}; {way} is used because the recipe says so.")
             return computing, Settled(way, cosine)
-        say(f"{gap}; {following} is {'used' if following == EXACT else 'tried'}.")
+        say(f"{gap}; {following} is {'used' if following.exact else 'tried'}.")
     return plain, Settled(EXACT, None)
 
 
@@ -147,8 +157,8 @@ def settle_once(
 
     Then nothing is computed, and what computes (`computing_by`) must be made where it is wanted.
     """
-    if ways[0] == EXACT:
-        return None, Settled(EXACT, None)
+    if ways[0].exact:
+        return None, Settled(ways[0], None)
     if cache is None:
         return settle(encoder, sample(), ways, say, lanes)
     note = cache_key(items, f"way {encoder.space} {[(way.version, way.precision) for way in ways]}")
@@ -169,7 +179,7 @@ def computing_by(encoder: Encoder, way: Way, example: Callable[[], Prepared], la
     """
     if way.backend == "openvino":
         return InOpenVINO(encoder, way.precision, example(), lanes)
-    return InPrecision(encoder, way.precision, compiled=way.backend == "compiled")
+    return InPrecision(encoder, "float32" if way.runtime else way.precision, compiled=way.backend == "compiled")
 
 
 def ways_for(encoder: Encoder, precision: Precision, backend: Backend, *, much: bool) -> list[Way]:
@@ -184,7 +194,7 @@ def ways_for(encoder: Encoder, precision: Precision, backend: Backend, *, much: 
                 f"This encoder brings its own runtime ({encoder.runtime.name}): leave backend and precision out of [embed], "
                 "and set [encoder] precision."
             )
-        return [EXACT]
+        return [Way("torch", encoder.runtime.precision, encoder.runtime.name)]
     preferred = precision_for(encoder, encoder.device, precision)
     installed = importlib.util.find_spec("openvino") is not None
     suits = encoder.device.type == "cpu" and preferred in OPENVINO_PRECISIONS

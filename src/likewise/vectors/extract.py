@@ -167,7 +167,7 @@ class Extraction:
         self.batches = self._plan(roles, options)
         self.parts = list(parts(self.batches, options.part_items))
         self.total = sum(len(batch) for batch in self.batches)
-        free = options.precision == options.backend == "auto"
+        free = options.precision == options.backend == "auto" and encoder.runtime is None
         many = len(self.batches) >= MANY_BATCHES
         few = free and self.total <= FEW_ITEMS
         self._ways = [EXACT] if few else ways_for(encoder, options.precision, options.backend, much=many)
@@ -179,7 +179,7 @@ class Extraction:
     def settled(self) -> Settled:
         """The way to compute: the first that agrees with float32 on a sample of the items."""
         if not self.batches:
-            return Settled(EXACT, None)
+            return Settled(self._ways[0], None)
         items = hashlib.sha256(b"".join(self.survey.digests)).digest()
         lanes = self._lanes.threads
         self._computing, found = settle_once(self.encoder, self._sample, self._ways, self._say, self._cache, items, lanes)
@@ -278,22 +278,18 @@ class Extraction:
 
     def described(self) -> str:
         """In which way vectors are computed, for people."""
-        runtime = self.encoder.runtime
         told = f"in {self.settled.way} on {self.encoder.device}"
-        if runtime is not None:
-            told = f"in {runtime.precision} by {runtime.name} on {self.encoder.device}"
         return told if self.settled.cosine is None else f"{told}, least cosine to float32 on a sample {self.settled.cosine:.5f}"
 
     def space(self) -> dict[str, Any]:
         """What is said about the vectors beside them."""
-        runtime = self.encoder.runtime
         return {
             "space": self.encoder.space,
             "dimension": self.encoder.dimension,
             "distance": "cosine",
             "keys": dict(self.keys),
-            "precision": runtime.precision if runtime is not None else self.settled.way.precision,
-            "backend": runtime.name if runtime is not None else self.settled.way.version,
+            "precision": self.settled.way.precision,
+            "backend": self.settled.way.version,
             "cosine_to_float32": None if self.settled.cosine is None else round(self.settled.cosine, 6),
             "halved_batches": self.halved,
         }

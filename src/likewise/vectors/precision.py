@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +98,23 @@ class InPrecision:
                 contexts.enter_context(torch.autocast(device, DTYPES[self.precision]))
             if self.precision == "bfloat16" and device == "cpu" and self._compiled is None:  # a compiler fuses its own
                 contexts.enter_context(ProductAttention())
+            if self.precision == "float32" and device == "cuda":
+                contexts.enter_context(_without_tf32())
             yield
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Products and convolutions of float32 on a GPU with all of its 24 bits; by default convolutions drop 13 of them."""
+    settings: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
 
 
 def _converted(module: nn.Module, dtype: torch.dtype, known: dict[nn.Module, nn.Module] | None = None) -> nn.Module:
