@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from likewise.types import Verdict as Verdict
     from likewise.vectors.cache import EmbeddingCache as EmbeddingCache
     from likewise.vectors.extract import extract as extract
+    from likewise.vectors.extraction_config import ExtractionConfig as ExtractionConfig
     from likewise.vectors.extractor import EmbeddingExtractor as EmbeddingExtractor
-    from likewise.vectors.extractor import ExtractionConfig as ExtractionConfig
 
 __version__ = "0.1.0"
 
@@ -77,7 +77,8 @@ _HOMES = {
     "likewise.types": ("Batch", "Hits", "Items", "LossResult", "Negatives", "Neighbors", "Pairs", "Verdict"),
     "likewise.vectors.cache": ("EmbeddingCache",),
     "likewise.vectors.extract": ("extract",),
-    "likewise.vectors.extractor": ("EmbeddingExtractor", "ExtractionConfig"),
+    "likewise.vectors.extraction_config": ("ExtractionConfig",),
+    "likewise.vectors.extractor": ("EmbeddingExtractor",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

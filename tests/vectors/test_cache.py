@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likewise.data.image_refs import ImageRef
-from likewise.errors import DamagedArtifact, DataError
+from likewise.errors import DamagedArtifact, DataError, RecipeError
 from likewise.vectors import environment
 from likewise.vectors.cache import CHECKSUM_BYTES, ENTRY_BYTES, EmbeddingCache, cache_key, item_digest
 
@@ -81,7 +82,28 @@ def test_clear_forgets_everything(tmp_path):
         assert cache.get_stats().entries == 1
 
 
+@pytest.mark.parametrize("wrong", [np.ones((2, 3)), np.ones(0), 1.0, ["a", "b"], [None], [1j]])
+def test_what_is_no_vector_is_not_kept(wrong, tmp_path):
+    with EmbeddingCache(tmp_path) as cache:
+        with pytest.raises(DataError, match=re.escape(f"{list(np.shape(wrong))} is no vector; give [D] numbers")):
+            cache.put("text", "model", wrong)
+        assert cache.get_stats().entries == 0
+
+
+@pytest.mark.parametrize("wrong", [np.ones((1, 3), np.float32), np.ones(2, np.float32), np.ones((2, 3, 4), np.float32)])
+def test_each_key_has_one_vector(wrong, tmp_path):
+    with EmbeddingCache(tmp_path) as cache, pytest.raises(DataError, match=r"2 keys have vectors .*; give \[2, D\]"):
+        cache.put_many([key(1), key(2)], wrong)
+
+
 # Room
+
+
+@pytest.mark.parametrize("bound", [{"max_size": 0}, {"max_size": -1}, {"max_bytes": 0}, {"max_bytes": -5}])
+def test_a_bound_that_leaves_no_room(bound, tmp_path):
+    with pytest.raises(RecipeError, match=f"{next(iter(bound))}={next(iter(bound.values()))}.: give at least 1, or None"):
+        EmbeddingCache(tmp_path / "cache", **bound)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_longest_unused_goes_first(tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +18,14 @@ from PIL import Image
 
 from likewise.data.image_refs import ImageRef
 from likewise.encoders.image import ImageEncoder
-from likewise.encoders.options import ImageEncoderOptions
+from likewise.encoders.options import ImageEncoderOptions, PixelOptions
 from likewise.errors import DataError, RecipeError
 from likewise.vectors import backends, precision
 from likewise.vectors import extractor as module
 from likewise.vectors.cache import EmbeddingCache
 from likewise.vectors.extract import extract
-from likewise.vectors.extractor import EmbeddingExtractor, ExtractionConfig, ExtractionTimeout
+from likewise.vectors.extraction_config import ExtractionConfig
+from likewise.vectors.extractor import EmbeddingExtractor, ExtractionTimeout
 from likewise.vectors.options import EmbedOptions
 from small_images import SIDE, picture, save_model, thermal
 
@@ -150,6 +154,79 @@ def test_a_batch_that_takes_too_long(model: str, tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(ImageEncoder, "frame", lambda self, image: time.sleep(0.5) or frame(self, image))
         with pytest.raises(ExtractionTimeout, match=r"more than timeout_seconds = 0\.2; raise it, or lower batch_size = 2"):
             ours.batch_extract(PICTURES)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the extractor takes for the time, in seconds; it stands still unless a test moves it."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_vectors_that_came_too_late_are_cached(
+    cached: bool, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
+) -> None:
+    forward = ImageEncoder.forward
+
+    def slow(self: ImageEncoder, batch: Any) -> Any:
+        clock.now += 100
+        return forward(self, batch)
+
+    with made(model, tmp_path, batch_size=3, enable_mixed_precision=False, cache_embeddings=cached) as ours:
+        ours.load_model()
+        monkeypatch.setattr(ImageEncoder, "forward", slow)
+        with pytest.raises(ExtractionTimeout, match=r"took 100\.0 s, more than timeout_seconds = 30") as told:
+            ours.batch_extract(PICTURES)
+        assert ("cache" in str(told.value)) == cached
+        stats = ours.get_extraction_stats()
+        assert (stats["pictures"], stats["computed"]) == (7, 3), "what was asked for, and what was done"
+        monkeypatch.setattr(ImageEncoder, "forward", forward)
+        ours.batch_extract(PICTURES)
+        assert ours.get_extraction_stats()["hits"] == (3 if cached else 0)
+
+
+def test_a_batch_that_was_prepared_too_late_is_not_computed(model: str, tmp_path: Path, clock: SimpleNamespace) -> None:
+    """Its last picture is ready when it is asked for, but only just."""
+
+    class Late(Future[Any]):
+        def result(self, timeout: float | None = None) -> Any:
+            clock.now += 100
+            return np.zeros((3, 2, 2), np.float32)
+
+    with pytest.raises(ExtractionTimeout, match=r"took 100\.0 s"):
+        made(model, tmp_path)._parallel_preprocess([Late()], clock.now)
+
+
+def test_a_picture_that_hangs_holds_up_neither_the_error_nor_the_end_of_the_program(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, ended, seen = threading.Event(), [], []
+
+    def frame(self: ImageEncoder, image: Any) -> Any:
+        seen.append(threading.current_thread())
+        released.wait(60)
+        ended.append(image)
+        return image
+
+    with made(model, tmp_path, timeout_seconds=0.01, max_workers=1) as ours:
+        ours.load_model()
+        monkeypatch.setattr(ImageEncoder, "frame", frame)
+        with pytest.raises(ExtractionTimeout):
+            ours.batch_extract(PICTURES)
+        assert not ended, "the error did not wait for it"
+        assert all(thread.daemon for thread in seen), "nor does the interpreter"
+        released.set()
+        seen[0].join(60)
+    assert len(seen) == len(ended) == 1, "what had not begun was dropped"
+
+
+def test_no_limit_of_time(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = ImageEncoder.frame
+    monkeypatch.setattr(ImageEncoder, "frame", lambda self, image: time.sleep(0.2) or frame(self, image))
+    with made(model, tmp_path, timeout_seconds=float("inf")) as ours:
+        assert np.isfinite(ours.batch_extract(PICTURES[:2])).all()
 
 
 def test_pictures_are_prepared_in_so_many_threads_and_so_far_ahead(
@@ -282,6 +359,106 @@ def test_a_model_that_is_not_there_names_the_path(model: str, tmp_path: Path, mo
     assert EmbeddingExtractor("resnet50").load_model(model).get_model_info()["model_path"] == model
 
 
+def test_pixel_options_are_those_of_a_run(model: str, tmp_path: Path) -> None:
+    """Their vectors, and the names of these in the cache."""
+    pixels = PixelOptions(window="limits", limits=(12_900, 13_500), gamma=0.5, clahe=2)
+    frames = [thermal(seed) for seed in range(3)]
+    encoder = ImageEncoder(ImageEncoderOptions(model=model, pixels=pixels)).eval()
+    options = EmbedOptions(precision="float32", cache_dir=str(tmp_path / "cache"))
+    expected = extract(encoder, frames, options=options)
+    given = {"enable_mixed_precision": False, "batch_size": 3}
+    with made(model, tmp_path, pixels=pixels, **given) as ours:
+        np.testing.assert_array_equal(ours.batch_extract(frames), expected)
+        assert ours.get_extraction_stats()["hits"] == 3
+        assert ours.get_model_info()["space"] == encoder.space
+        ours.clear_cache()
+        np.testing.assert_allclose(ours.batch_extract(frames), expected, atol=1e-5)
+    with made(model, tmp_path, **given) as plain:
+        assert np.abs(plain.batch_extract(frames) - expected).max() > 0.01
+        assert plain.get_extraction_stats()["hits"] == 0
+
+
+def test_a_window_names_the_picture_and_the_remedy(model: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = np.linspace(0, 1, 4000, dtype=np.float32).reshape(50, 80)
+    frame[0, 0] = 1e9
+    remedy = r"in ExtractionConfig\(pixels=PixelOptions\(…\)\)\."
+    with made(model, tmp_path) as ours, pytest.raises(DataError, match=f"^picture 1: The window from .* to 1e.09 .*{remedy}$"):
+        ours.batch_extract([PICTURES[0], frame])
+    with made(model, tmp_path, pixels=PixelOptions(window="frame", percentiles=(1, 99))) as ours:
+        ours.batch_extract([PICTURES[0], frame])
+        ours.batch_extract([PICTURES[0], frame])
+    assert caplog.text.count("The window cut off values in 1 frames") == 1, "what was cut off is told, once"
+
+
+def test_the_page_that_is_read(model: str, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    pages = [Image.fromarray(picture) for picture in PICTURES[:2]]
+    pages[0].save(file, "tiff", save_all=True, append_images=pages[1:])
+    given = {"enable_mixed_precision": False, "cache_embeddings": False}
+    with made(model, tmp_path, pixels=PixelOptions(frame=1), **given) as ours:
+        found = ours.batch_extract([file.getvalue(), PICTURES[0], PICTURES[1]])
+    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
+    assert not np.allclose(found[0], found[1], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda known: np.where(np.arange(len(known)) == 4, np.nan, known.T).T, "has 1 rows .*, the first 4"),
+        (lambda known: np.where(np.arange(len(known)) > 1, np.inf, known.T).T, r"has 5 rows .*, the first 2; leave them out"),
+        (lambda known: known * 0, "the first 0"),
+        (lambda known: known[:0], r"holds float32 \[0, 32\]"),
+        (lambda known: known[0], r"holds float32 \[32\]"),
+        (lambda known: known[:, :8], r"holds float32 \[7, 8\]; give vectors \[R, 32\] of this model"),
+        (lambda known: known.astype(str), "holds <U"),
+    ],
+)
+def test_a_reference_that_cannot_be_compared_with(wrong: Any, told: str, model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, quality_policy="off") as ours:
+        known = ours.batch_extract(PICTURES)
+        with pytest.raises(DataError, match=told):
+            ours.use_reference(wrong(known))
+
+
+def test_quality_is_of_one_vector(model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path) as ours:
+        for wrong in (np.ones((2, 32)), np.ones(0), np.array(["1"] * 32), 1.0):
+            with pytest.raises(DataError, match=r"is no vector; give \[D\] numbers"):
+                ours.validate_embedding_quality(wrong)
+
+
+@pytest.mark.parametrize("policy", ["warn", "off"])
+def test_vectors_that_are_not_finite_are_not_cached(
+    policy: Any, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: ImageEncoder, batch: Any) -> Any:
+        return torch.where(torch.arange(len(batch))[:, None] == 1, torch.nan, forward(self, batch))
+
+    forward = ImageEncoder.forward
+    with made(model, tmp_path, quality_policy=policy, enable_mixed_precision=False) as ours:
+        monkeypatch.setattr(ImageEncoder, "forward", broken)
+        assert np.isnan(ours.batch_extract(PICTURES)[1]).all()
+        monkeypatch.setattr(ImageEncoder, "forward", forward)
+        assert np.isfinite(ours.batch_extract(PICTURES)).all()
+
+
+def test_warming_up_leaves_nothing_in_the_cache(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was settled is remembered beside it."""
+    monkeypatch.setattr(precision, "_fast_bfloat16", lambda device: True)
+    with made(model, tmp_path) as ours:
+        ours.warmup()
+        cache = ours._open_cache()
+        assert cache is not None
+        stats = cache.get_stats()
+        assert (stats.entries, stats.bytes, stats.hits, stats.misses) == (0, 0, 0, 0)
+    with made(model, tmp_path) as second:
+        second.load_model()
+        monkeypatch.setattr(ImageEncoder, "forward", lambda *_: pytest.fail("computed"))
+        second.batch_extract([])
+        with pytest.raises(RecipeError, match=r"warmup\(num_warmup_images=0\): give at least 1"):
+            second.warmup(0)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -290,12 +467,70 @@ def test_a_model_that_is_not_there_names_the_path(model: str, tmp_path: Path, mo
         {"prefetch_factor": 0},
         {"quality_threshold": 1.5},
         {"timeout_seconds": 0},
+        {"timeout_seconds": float("nan")},
         {"quality_policy": "x"},
+        {"pixels": PixelOptions(gamma=2), "enable_preprocessing": False},
     ],
 )
 def test_a_configuration_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=next(iter(wrong))):
         ExtractionConfig(**wrong)
+
+
+def test_a_window_that_would_have_to_be_learnt() -> None:
+    with pytest.raises(RecipeError, match=r'PixelOptions\(window="data"\) is learnt by a run; give window="limits"'):
+        ExtractionConfig(pixels=PixelOptions(window="data"))
+
+
+def test_pictures_of_all_kinds_together(model: str, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    image = Image.fromarray(PICTURES[0])
+    image.save(file, "png")
+    encoded = file.getvalue()
+    with made(model, tmp_path, enable_mixed_precision=False) as ours:
+        found = ours.batch_extract([PICTURES[0], image, encoded, bytearray(encoded), memoryview(encoded), PICTURES[1]])
+        np.testing.assert_allclose(found[1:5], np.tile(found[0], (4, 1)), atol=1e-5)
+        assert ours.get_extraction_stats()["duplicates"] == 3, "of the pixels one, and of the bytes two"
+        np.testing.assert_allclose(ours.extract_embedding(image), found[0], atol=1e-5)
+        np.testing.assert_allclose(ours.batch_extract(picture for picture in PICTURES[:2]), found[[0, 5]], atol=1e-5)
+
+
+@pytest.mark.parametrize("one", [PICTURES[0], Image.fromarray(PICTURES[0]), b"encoded", "picture.png"])
+def test_one_picture_is_no_list(one: Any, model: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="was given one picture; give a list of them, or call extract_embedding"):
+        made(model, tmp_path).batch_extract(one)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (b"", "^picture 1 "),
+        (b"no picture", "^picture 1 "),
+        ("picture.png", "^picture 1 is a str; give a numpy array or a PIL image"),
+        (np.zeros((0, 4, 3), np.uint8), r"^picture 1 has the shape \[0, 4, 3\]"),
+        (np.full((4, 4), None), "^picture 1 has values of type object"),
+        (np.full((4, 4), np.nan, np.float32), "^picture 1 has 16 values that are not finite"),
+        (PICTURES[0][None], r"^picture 1 has the shape \[1, 90, 120, 3\]"),
+        (Image.new("RGB", (0, 4)), "^picture 1 has 0×4 pixels"),
+    ],
+)
+def test_what_is_no_picture_names_its_place(wrong: Any, told: str, model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, cache_embeddings=False) as ours, pytest.raises(DataError, match=told):
+        ours.batch_extract([PICTURES[0], wrong])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (np.full((SIDE, SIDE, 3), np.nan, np.float32), "^picture 1 has values that are not finite numbers"),
+        (np.zeros((SIDE, SIDE, 3)), r"^picture 1 \(float64 \[56, 56, 3\]\) is not prepared"),
+        (np.full((SIDE, SIDE, 3), None), r"^picture 1 \(object \[56, 56, 3\]\) is not prepared"),
+        (Image.fromarray(PICTURES[0]), r"^picture 1 \(a Image\) is not prepared"),
+    ],
+)
+def test_what_is_not_prepared_names_its_place(wrong: Any, told: str, model: str, tmp_path: Path) -> None:
+    with made(model, tmp_path, cache_embeddings=False, enable_preprocessing=False) as ours, pytest.raises(DataError, match=told):
+        ours.batch_extract([np.zeros((SIDE, SIDE, 3), np.float32), wrong])
 
 
 def test_pil_images_are_named_by_the_pixels_that_are_used(model: str, tmp_path: Path) -> None:
@@ -321,8 +556,10 @@ def turned_exif() -> bytes:
 
 
 def test_a_model_loaded_meanwhile_does_not_change_a_call(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    second = str(save_model(tmp_path, "vit"))
-    with made(model, tmp_path, batch_size=1, max_workers=1, enable_mixed_precision=False) as ours:
+    second = str(save_model(tmp_path, "clip"))  # of another dimension
+    with made(
+        model, tmp_path, batch_size=1, max_workers=1, enable_mixed_precision=False, quality_policy="reject", quality_threshold=0.1
+    ) as ours:
         frame, asked = ImageEncoder.frame, []
 
         def meddling(self: ImageEncoder, image: Any) -> Any:
@@ -333,6 +570,7 @@ def test_a_model_loaded_meanwhile_does_not_change_a_call(model: str, tmp_path: P
 
         monkeypatch.setattr(ImageEncoder, "frame", meddling)
         found = ours.batch_extract(PICTURES[:3])
+    assert np.isfinite(found).all()
     with made(model, tmp_path, enable_mixed_precision=False) as again:
         np.testing.assert_allclose(again.batch_extract(PICTURES[:3]), found)
         assert again.get_extraction_stats()["hits"] == 3

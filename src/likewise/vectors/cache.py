@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from likewise.data.image_refs import image_digest
-from likewise.errors import DataError
+from likewise.errors import DataError, RecipeError
 from likewise.types import Float32
 from likewise.vectors.environment import Environment
 
@@ -85,11 +85,15 @@ class EmbeddingCache:
 
     `max_size` bounds the entries and `max_bytes` the bytes of live entries, None for no bound; each process keeps to its own
     bounds when it writes. A damaged value is a miss. Not for network file systems; open it after a fork, not before.
+    RecipeError for a bound below 1; DataError for a folder that cannot be written, DamagedArtifact for one that is no cache.
     """
 
     def __init__(
         self, cache_dir: str | Path = "./cache/embeddings", max_size: int | None = 10_000, max_bytes: int | None = None
     ) -> None:
+        for name, bound in (("max_size", max_size), ("max_bytes", max_bytes)):
+            if bound is not None and bound < 1:
+                raise RecipeError(f"EmbeddingCache({name}={bound}): give at least 1, or None for no bound.")
         self._environment = Environment.open(Path(cache_dir), TABLES)
         self._tables = self._environment.tables
         self._max_size = max_size
@@ -104,8 +108,11 @@ class EmbeddingCache:
         return self.get_many([self._get_cache_key(image_data, model_version)])[0]
 
     def put(self, image_data: Any, model_version: str, embedding: ArrayLike) -> None:
-        """Keep the vector [D] of an item; stored as float32."""
-        self.put_many([self._get_cache_key(image_data, model_version)], np.asarray(embedding, dtype=np.float32)[None])
+        """Keep the vector [D] of an item; stored as float32. DataError for what is no vector of numbers."""
+        vector = np.asarray(embedding)
+        if vector.dtype.kind not in "fiu" or vector.ndim != 1 or not vector.size:
+            raise DataError(f"An embedding of {vector.dtype} {list(vector.shape)} is no vector; give [D] numbers.")
+        self.put_many([self._get_cache_key(image_data, model_version)], vector[None].astype(np.float32))
 
     def get_many(self, keys: Sequence[bytes], dimension: int | None = None) -> list[Float32 | None]:
         """The vector of each key from `cache_key`, None where there is none, it is damaged, or it has another dimension."""
@@ -133,9 +140,12 @@ class EmbeddingCache:
         return found
 
     def put_many(self, keys: Sequence[bytes], vectors: Float32) -> None:
-        """Keep the vectors [B, D] float32 under keys from `cache_key`, in one transaction; of a key given twice, the last."""
-        assert vectors.shape[0] == len(keys), "one key for each vector"
-        assert vectors.ndim == 2, "one vector for each key"
+        """Keep the vectors [B, D] float32 under keys from `cache_key`, in one transaction; of a key given twice, the last.
+
+        DataError where there is not one vector for each key.
+        """
+        if vectors.ndim != 2 or len(vectors) != len(keys):
+            raise DataError(f"{len(keys)} keys have vectors {list(vectors.shape)}; give [{len(keys)}, D], one for each key.")
         rows = np.ascontiguousarray(vectors, dtype="<f4")
         values = {key: row.tobytes() for key, row in zip(keys, rows, strict=True)}
         touched = self._take_touched()

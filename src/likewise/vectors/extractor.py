@@ -1,9 +1,9 @@
-"""Vectors of pictures in one object, for programs that hold pictures as arrays: `EmbeddingExtractor`.
+"""Vectors of pictures in one object, for programs that hold pictures themselves: `EmbeddingExtractor`.
 
 It works by the encoders and the cache that runs use: encoded bytes and arrays have the same keys here and there, and each finds
 what the other has cached.
 
-Shapes: N pictures, B of a batch, D dimensions.
+Shapes: N pictures, H × W pixels of one, B pictures of a batch, h × w pixels as the model takes them, D dimensions.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import psutil
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from torch import Tensor
 
 from likewise.data.pixels import from_array
@@ -33,6 +34,9 @@ from likewise.types import Float32
 from likewise.vectors.backends import Settled, computing_by, settle_once, ways_for
 from likewise.vectors.cache import EmbeddingCache, cache_key, item_digest
 from likewise.vectors.compute import Embed, TooLarge
+from likewise.vectors.daemons import daemon_threads
+from likewise.vectors.extraction_config import ExtractionConfig
+from likewise.vectors.extraction_stats import ExtractionStats
 from likewise.vectors.options import Precision
 from likewise.vectors.quality import Quality, Reference, quality_of
 
@@ -47,75 +51,17 @@ MODELS = {
 }
 """Short names of models on the Hugging Face hub; any other name is taken as it is."""
 TRIED = 4  # pictures of noise on which a way to compute is tried
-KEPT = 10_000  # times of batches that percentiles are taken from
 FREE_SHARE = 0.5  # of the free memory that a batch may take
 BYTES_PER_PIXEL = 4 * 3 * 24  # of a picture as the model takes it, and of what it makes of it on the way: a generous guess
+
+Encoded = bytes | bytearray | memoryview
+Picture = NDArray[Any] | Image.Image | Encoded
 
 log = logging.getLogger(__name__)
 
 
 class ExtractionTimeout(LikewiseError):
-    """A batch that took longer than `timeout_seconds`; what was done before is in the cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractionConfig:
-    """How an `EmbeddingExtractor` works.
-
-    batch_size              pictures that the model is given at once, at most; less where memory is short
-    max_workers             threads that decode and prepare pictures
-    use_gpu                 take the GPU where there is one
-    cache_embeddings        keep vectors in `cache_dir`, and look there first
-    cache_bytes             the most bytes of vectors in it; those longest unused go first
-    quality_threshold       vectors of a lower quality (`vectors.quality`) are told or rejected
-    quality_policy          "warn" logs them, "reject" gives rows of NaN and does not cache them, "off" does not look
-    timeout_seconds         the longest that one batch may take: waiting for its pictures to be prepared, and the model
-    enable_preprocessing    resize, crop and normalise as the model wants it; without, pictures are [h, w, 3] float32 that were
-    enable_mixed_precision  bfloat16 where the processor has it and pictures of noise agree with float32 (cosine ≥ 0.9999)
-    prefetch_factor         batches prepared ahead of the one that the model works on
-    pin_memory              hand batches to a GPU from pinned memory
-    """
-
-    batch_size: int = 32
-    max_workers: int = 4
-    use_gpu: bool = True
-    cache_embeddings: bool = True
-    cache_dir: str = "./cache/embeddings"
-    cache_bytes: int = 10_000_000_000
-    quality_threshold: float = 0.7
-    quality_policy: Literal["warn", "reject", "off"] = "warn"
-    timeout_seconds: float = 30.0
-    enable_preprocessing: bool = True
-    enable_mixed_precision: bool = True
-    prefetch_factor: int = 2
-    pin_memory: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "max_workers", "prefetch_factor", "cache_bytes"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"ExtractionConfig({name}={getattr(self, name)}): give at least 1.")
-        if not 0 <= self.quality_threshold <= 1:
-            raise RecipeError(f"ExtractionConfig(quality_threshold={self.quality_threshold}): give a number from 0 to 1.")
-        if self.timeout_seconds <= 0:
-            raise RecipeError(f"ExtractionConfig(timeout_seconds={self.timeout_seconds}): give more than 0.")
-        if self.quality_policy not in ("warn", "reject", "off"):
-            raise RecipeError(f'ExtractionConfig(quality_policy="{self.quality_policy}"): give "warn", "reject" or "off".')
-
-
-@dataclass(slots=True)
-class _Stats:
-    """What was done since the beginning; `seconds` of the last batches, each with its pictures."""
-
-    pictures: int = 0
-    computed: int = 0
-    duplicates: int = 0
-    hits: int = 0
-    batches: int = 0
-    halved: int = 0
-    low_quality: int = 0
-    rejected: int = 0
-    busy: float = 0.0
-    latencies: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    """A batch that took longer than `timeout_seconds`; what was computed is in the cache, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +92,8 @@ class EmbeddingExtractor:
         self._optimized = False
         self._cache: EmbeddingCache | None = None
         self._reference: Reference | None = None
-        self._stats = _Stats()
+        self._remarks: Sequence[str] = ()
+        self._stats = ExtractionStats()
         self._lock = threading.RLock()
 
     # The model
@@ -160,7 +107,7 @@ class EmbeddingExtractor:
                 raise DataError(f'model_path = "{self.model_path}" does not exist; give the folder of a model, or leave it out.')
             name = self.model_path or MODELS.get(self.model_type, self.model_type)
             try:
-                encoder = ImageEncoder(ImageEncoderOptions(model=name))
+                encoder = ImageEncoder(ImageEncoderOptions(model=name, pixels=self.config.pixels))
             except DataError as error:
                 raise DataError(
                     f"{error.reason.replace('[encoder] model', 'the model')}; give the folder of a model as model_path."
@@ -189,67 +136,59 @@ class EmbeddingExtractor:
 
     # Vectors
 
-    def extract_embedding(self, image: NDArray[Any]) -> Float32:
-        """The vector [D] of one picture."""
+    def extract_embedding(self, image: Picture) -> Float32:
+        """The vector [D] of one picture; errors as of `batch_extract`."""
         vector: Float32 = self.batch_extract([image])[0]
         return vector
 
-    def batch_extract(self, images: Sequence[NDArray[Any]]) -> Float32:
+    def batch_extract(self, images: Iterable[Picture]) -> Float32:
         """Unit vectors [N, D] float32, in the order given; equal pictures are computed once.
 
-        Pictures are arrays [H, W] or [H, W, 3], PIL images, or encoded bytes. DataError for one that is none; rows of NaN for
-        vectors that the policy rejects, cached ones too; ExtractionTimeout.
+        Pictures are arrays [H, W], [H, W, 1], [H, W, 3] or [H, W, 4], PIL images, or encoded bytes, of any mixture; what becomes
+        of their pixels is told in `likewise.data.pixels`. DataError, which names its place, for one that is none of these or
+        cannot be had exactly; rows of NaN for vectors that the policy rejects, cached ones too; ExtractionTimeout.
         """
+        colored = isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] in (1, 3, 4)
+        if colored or isinstance(images, (str, Encoded, Image.Image)):  # its rows or bytes would be taken for pictures
+            raise DataError("batch_extract was given one picture; give a list of them, or call extract_embedding.")
         work = self._working()
-        pictures = [self._pixels(image, number) for number, image in enumerate(images)]
-        digests = [item_digest(picture) for picture in pictures]
+        pictures = [self._pixels(work.encoder, image, number) for number, image in enumerate(images)]
+        keys = [cache_key(item_digest(picture), work.key) for picture in pictures]
         first: dict[bytes, int] = {}
-        for number, digest in enumerate(digests):
-            first.setdefault(digest, number)
-        unique = list(first.values())
-        vectors = np.empty((len(images), work.encoder.dimension), dtype=np.float32)
-        hits = 0
-        for batch, found, cached in self._batches(work, pictures, unique, digests):
+        for number, key in enumerate(keys):
+            first.setdefault(key, number)
+        self._update_stats(pictures=len(pictures), duplicates=len(pictures) - len(first))
+        vectors = np.empty((len(pictures), work.encoder.dimension), dtype=np.float32)
+        for batch, found in self._batches(work, pictures, keys, list(first.values())):
             vectors[batch] = found
-            hits += len(batch) if cached else 0
-        self._update_stats(pictures=len(images), duplicates=len(images) - len(unique), hits=hits)
-        every: Float32 = vectors[[first[digest] for digest in digests]]
+        self._tell_remarks(work.encoder)
+        every: Float32 = vectors[[first[key] for key in keys]]
         return every
 
-    def validate_embedding_quality(self, embedding: NDArray[np.floating]) -> float:
-        """The quality of one vector in [0, 1]: the least of its sub-scores `finite`, `dimension`, `norm`, `spread` and, after
-        `use_reference`, `drift`; `likewise.vectors.quality` has the formulas."""
-        dimension = self._opened().dimension
-        return float(quality_of(np.asarray(embedding)[None], dimension, self._reference).scores[0])
+    def validate_embedding_quality(self, embedding: ArrayLike) -> float:
+        """The quality of one vector [D] in [0, 1]: the least of its sub-scores `finite`, `dimension`, `norm`, `spread` and, after
+        `use_reference`, `drift`; `likewise.vectors.quality` has the formulas. DataError for what is no vector."""
+        vector = np.asarray(embedding)
+        if vector.dtype.kind not in "fiu" or vector.ndim != 1 or not vector.size:
+            raise DataError(f"An embedding of {vector.dtype} {list(vector.shape)} is no vector; give [D] numbers.")
+        return float(quality_of(vector[None], self._opened().dimension, self._reference).scores[0])
 
-    def use_reference(self, embeddings: NDArray[np.floating]) -> None:
-        """Compare the quality of new vectors with these [R, D] from now on."""
-        self._reference = Reference.of(embeddings)
+    def use_reference(self, embeddings: ArrayLike) -> None:
+        """Compare the quality of new vectors with these [R, D] from now on, of any length but zero; DataError for others."""
+        self._reference = Reference.given(embeddings, self._opened().dimension, "The reference")
 
     # What was done
 
     def get_extraction_stats(self) -> dict[str, int]:
         """Counts: pictures asked for, computed, duplicates, cache hits; batches, those halved; low quality, rejected."""
         with self._lock:
-            stats = self._stats
-            names = ("pictures", "computed", "duplicates", "hits", "batches", "halved", "low_quality", "rejected")
-            return {name: int(getattr(stats, name)) for name in names}
+            return self._stats.counts()
 
     def get_performance_metrics(self) -> dict[str, float | None]:
         """Pictures per second of the model's time, milliseconds per picture at p50, p95 and p99 of the batches, the share that
         the cache answered, and the memory of the process and of the GPU in bytes: all measured, None where nothing was yet."""
         with self._lock:
-            stats = self._stats
-            each = np.array([1000 * seconds / count for seconds, count in stats.latencies])
-            asked = stats.pictures - stats.duplicates
-            gpu = float(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
-            return {
-                "throughput": stats.computed / stats.busy if stats.busy else None,
-                **{f"p{share}_ms": float(np.percentile(each, share)) if len(each) else None for share in (50, 95, 99)},
-                "cache_hit_rate": stats.hits / asked if asked else None,
-                "memory_bytes": float(psutil.Process().memory_info().rss),
-                "gpu_memory_bytes": gpu,
-            }
+            return self._stats.metrics()
 
     # The cache
 
@@ -296,10 +235,12 @@ class EmbeddingExtractor:
         return self
 
     def warmup(self, num_warmup_images: int = 5) -> None:
-        """Run so many blank pictures through the model: neither cached nor counted."""
+        """Run so many blank pictures through the model: neither cached nor counted. RecipeError for fewer than one."""
+        if num_warmup_images < 1:
+            raise RecipeError(f"warmup(num_warmup_images={num_warmup_images}): give at least 1.")
         work = self._working()
         with self._lock:
-            work.embed.forward(torch.zeros(max(1, num_warmup_images), 3, *work.encoder.processing.out))
+            work.embed.forward(torch.zeros(num_warmup_images, 3, *work.encoder.processing.out))
 
     # Inside
 
@@ -315,34 +256,37 @@ class EmbeddingExtractor:
             self._cache = EmbeddingCache(self.config.cache_dir, max_size=None, max_bytes=self.config.cache_bytes)
         return self._cache
 
-    def _pixels(self, image: Any, number: int) -> Any:
+    def _pixels(self, encoder: ImageEncoder, image: Any, number: int) -> Any:
         """What the model is given of a picture, and what names it in the cache: its encoded bytes, or its pixels."""
-        if isinstance(image, bytes):
-            return image
-        return from_array(image, f"picture {number}") if self.config.enable_preprocessing else np.asarray(image)
+        if self.config.enable_preprocessing:
+            return bytes(image) if isinstance(image, Encoded) else from_array(image, f"picture {number}")
+        wanted = (*encoder.processing.out, 3)
+        if not isinstance(image, np.ndarray) or image.shape != wanted or image.dtype != np.float32:
+            told = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+            raise DataError(
+                f"picture {number} ({told}) is not prepared for the model, which takes float32 {list(wanted)}; "
+                "set enable_preprocessing=True, or prepare it."
+            )
+        if not np.isfinite(image).all():
+            raise DataError(f"picture {number} has values that are not finite numbers; fill them in, or leave it out.")
+        return image
 
     def _batches(
-        self, work: _Work, pictures: Sequence[Any], unique: Sequence[int], digests: Sequence[bytes]
-    ) -> Iterator[tuple[list[int], Float32, bool]]:
-        """Positions of a batch, its vectors, and whether the cache had them; a batch is computed whole, or not at all."""
+        self, work: _Work, pictures: Sequence[Any], keys: Sequence[bytes], unique: Sequence[int]
+    ) -> Iterator[tuple[Sequence[int], Float32]]:
+        """Positions of a batch, and its vectors; a batch is found whole in the cache, or is computed whole."""
         size = self._adaptive_batch_size()
-        plan = [list(unique[start : start + size]) for start in range(0, len(unique), size)]
+        plan = [unique[start : start + size] for start in range(0, len(unique), size)]
         with self._lock:
             cache = self._open_cache()
-            known = [self._cached(work, cache, [cache_key(digests[n], work.key) for n in batch]) for batch in plan]
+            known = [self._cached(work, cache, [keys[n] for n in batch]) for batch in plan]
         missing = [batch for batch, found in zip(plan, known, strict=True) if found is None]
-        with closing(self._batch_extract_uncached(work, pictures, missing)) as computed:
+        with closing(self._batch_extract_uncached(work, cache, pictures, keys, missing)) as computed:
             for batch, found in zip(plan, known, strict=True):
                 if found is not None:
-                    self._sound(found, batch)
-                    yield batch, found, True
-                    continue
-                vectors, sound = next(computed)
-                if cache is not None and sound.any():
-                    keys = [cache_key(digests[n], work.key) for n, kept in zip(batch, sound, strict=True) if kept]
-                    with self._lock:
-                        cache.put_many(keys, vectors[sound])
-                yield batch, vectors, False
+                    self._judge(work, found, batch)
+                    self._update_stats(hits=len(batch))
+                yield batch, next(computed) if found is None else found
 
     @staticmethod
     def _cached(work: _Work, cache: EmbeddingCache | None, keys: Sequence[bytes]) -> Float32 | None:
@@ -353,32 +297,38 @@ class EmbeddingExtractor:
         return np.stack(whole) if len(whole) == len(keys) else None
 
     def _batch_extract_uncached(
-        self, work: _Work, pictures: Sequence[Any], plan: Sequence[Sequence[int]]
-    ) -> Generator[tuple[Float32, NDArray[np.bool_]], None, None]:
-        """The vectors of each batch [B, D], and which of them are sound; batches are prepared ahead in threads."""
-        threads = ThreadPoolExecutor(self.config.max_workers, thread_name_prefix="likewise-images")
-        try:
+        self,
+        work: _Work,
+        cache: EmbeddingCache | None,
+        pictures: Sequence[Any],
+        keys: Sequence[bytes],
+        plan: Sequence[Sequence[int]],
+    ) -> Generator[Float32, None, None]:
+        """The vectors of each batch [B, D], cached; batches are prepared ahead in threads."""
+        with daemon_threads(self.config.max_workers, "likewise-images") as submit:
             ahead: deque[list[Future[Float32]]] = deque()
             upcoming = iter(plan)
             for batch in plan:
                 while len(ahead) <= self.config.prefetch_factor and (following := next(upcoming, None)) is not None:
-                    ahead.append([threads.submit(self._prepared, work.encoder, pictures[number]) for number in following])
+                    ahead.append([submit(self._prepared, work.encoder, pictures[n], n) for n in following])
                 began = time.perf_counter()
                 pixels = self._parallel_preprocess(ahead.popleft(), began)
                 waited = time.perf_counter() - began
                 with self._lock:
                     began = time.perf_counter()  # other threads' batches do not count
                     before = work.embed.halved
-                    vectors = self._computed(work, [pictures[number] for number in batch], pixels, batch)
+                    vectors = self._computed(work, [pictures[n] for n in batch], pixels, batch)
                     halved = work.embed.halved - before
                     seconds = waited + time.perf_counter() - began
+                self._update_stats(computed=len(batch), batches=1, halved=halved, seconds=seconds)
+                self._judge(work, vectors, batch)
+                finite = np.asarray(np.isfinite(vectors).all(axis=1))  # others, once cached, would never be computed again
+                if cache is not None and finite.any():
+                    with self._lock:
+                        cache.put_many([keys[n] for n, kept in zip(batch, finite, strict=True) if kept], vectors[finite])
                 if seconds > self.config.timeout_seconds:
                     raise self._timeout(seconds)
-                sound = self._sound(vectors, batch)
-                self._update_stats(computed=len(batch), batches=1, halved=halved, seconds=seconds)
-                yield vectors, sound
-        finally:
-            threads.shutdown(cancel_futures=True)
+                yield vectors
 
     @staticmethod
     def _computed(work: _Work, pictures: Sequence[Any], pixels: Tensor, batch: Sequence[int]) -> Float32:
@@ -393,24 +343,26 @@ class EmbeddingExtractor:
         for future in waiting:
             left = self.config.timeout_seconds - (time.perf_counter() - began)
             try:
-                prepared.append(future.result(timeout=max(0.0, left)))
+                prepared.append(future.result(timeout=max(0.0, min(left, threading.TIMEOUT_MAX))))
             except TimeoutError:
                 raise self._timeout(time.perf_counter() - began) from None
+        seconds = time.perf_counter() - began
+        if seconds > self.config.timeout_seconds:
+            raise self._timeout(seconds)
         pixels = torch.from_numpy(np.stack(prepared))
         return pixels.pin_memory() if self.config.pin_memory and torch.cuda.is_available() else pixels
 
-    def _prepared(self, encoder: ImageEncoder, picture: Any) -> Float32:
+    def _prepared(self, encoder: ImageEncoder, picture: Any, number: int) -> Float32:
         """[3, h, w] of one picture."""
-        if self.config.enable_preprocessing:
+        if not self.config.enable_preprocessing:
+            return np.ascontiguousarray(picture.transpose(2, 0, 1))
+        try:
             return encoder.ready(picture)
-        wanted = (*encoder.processing.out, 3)
-        given = np.asarray(picture)
-        if given.shape != wanted or given.dtype != np.float32:
-            raise DataError(
-                f"A picture of {given.dtype} {given.shape} is not prepared for the model, which takes float32 {wanted}; "
-                "set enable_preprocessing=True, or prepare it."
-            )
-        return np.ascontiguousarray(given.transpose(2, 0, 1))
+        except DataError as error:
+            told = f"picture {number}{str(error).removeprefix('a picture')}"
+            if isinstance(error.__cause__, DataError):  # of its window
+                told = f"{told.removesuffix('.')}, in ExtractionConfig(pixels=PixelOptions(…))."
+            raise DataError(told) from error
 
     def _adaptive_batch_size(self) -> int:
         """The configured size, or as many as half of the free memory holds; a batch that fits even so not is halved later."""
@@ -427,8 +379,9 @@ class EmbeddingExtractor:
                 noise = torch.randn(TRIED, 3, *encoder.processing.out, generator=torch.Generator().manual_seed(0))
                 precision: Precision = "auto" if self.config.enable_mixed_precision else "float32"
                 ways = ways_for(encoder, precision, "auto", much=self._optimized)
-                cache = self._open_cache()
-                computing, settled = settle_once(encoder, lambda: noise, ways, log.warning, cache, b"pictures of noise")
+                notes = Path(self.config.cache_dir) / "ways"  # beside the vectors: not to be counted, nor evicted, with them
+                with EmbeddingCache(notes) if self.config.cache_embeddings else nullcontext() as known:
+                    computing, settled = settle_once(encoder, lambda: noise, ways, log.warning, known, b"pictures of noise")
                 way = settled.way
                 embed = Embed(computing or computing_by(encoder, way, lambda: noise))
                 key = encoder.key("document", way.precision, way.version)
@@ -437,33 +390,36 @@ class EmbeddingExtractor:
                 log.info("computed in %s, least cosine to float32 %s", way, settled.cosine)
             return self._work
 
-    def _sound(self, vectors: Float32, batch: Sequence[int]) -> NDArray[np.bool_]:
-        """Which vectors [B] may be kept; those rejected become NaN."""
+    def _judge(self, work: _Work, vectors: Float32, batch: Sequence[int]) -> None:
+        """Tell the vectors [B, D] of low quality; those rejected become NaN."""
         if self.config.quality_policy == "off":
-            return np.ones(len(vectors), dtype=np.bool_)
-        found: Quality = quality_of(vectors, self._opened().dimension, self._reference)
+            return
+        rejects = self.config.quality_policy == "reject"
+        found: Quality = quality_of(vectors, work.encoder.dimension, self._reference)
         low = found.scores < self.config.quality_threshold
         for place in np.flatnonzero(low).tolist():
             told = f"picture {batch[place]} has a vector of quality {found.scores[place]:.2f} ({found.worst(place)})"
-            log.warning("%s%s", told, ", rejected" if self.config.quality_policy == "reject" else "")
-        rejects = self.config.quality_policy == "reject"
+            log.warning("%s%s", told, ", rejected" if rejects else "")
         self._update_stats(low_quality=int(low.sum()), rejected=int(low.sum()) if rejects else 0)
-        if not rejects:
-            return np.ones(len(vectors), dtype=np.bool_)
-        vectors[low] = np.nan
-        return ~low
+        if rejects:
+            vectors[low] = np.nan
+
+    def _tell_remarks(self, encoder: ImageEncoder) -> None:
+        """Log what the encoder has to say, such as values that its window cut off, where it is new."""
+        with self._lock:
+            told, self._remarks = self._remarks, encoder.remarks()
+            for sentence in self._remarks:
+                if sentence not in told:
+                    log.warning(sentence)
 
     def _timeout(self, seconds: float) -> ExtractionTimeout:
+        kept = " What was computed is in the cache." if self.config.cache_embeddings else ""
         return ExtractionTimeout(
             f"A batch took {seconds:.1f} s, more than timeout_seconds = {self.config.timeout_seconds:g}; raise it, or lower "
-            f"batch_size = {self.config.batch_size}. What was done before is in the cache."
+            f"batch_size = {self.config.batch_size}.{kept}"
         )
 
     def _update_stats(self, *, seconds: float | None = None, **counts: int) -> None:
         """Add counts, and the time of a batch of `computed` pictures."""
         with self._lock:
-            for name, count in counts.items():
-                setattr(self._stats, name, getattr(self._stats, name) + count)
-            if seconds is not None:
-                self._stats.busy += seconds
-                self._stats.latencies.append((seconds, counts["computed"]))
+            self._stats.add(seconds=seconds, **counts)

@@ -106,7 +106,8 @@ class InPrecision:
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     """Products and convolutions of float32 on a GPU with all of its 24 bits; by default convolutions drop 13 of them."""
-    settings: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    backends: Any = torch.backends  # whose settings have no types
+    settings = (backends.cuda.matmul, backends.cudnn.conv)
     before = [setting.fp32_precision for setting in settings]
     try:
         for setting in settings:

@@ -14,10 +14,12 @@ Shapes: N vectors, R of the reference, D dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.errors import DataError
 from likewise.types import Float32, Float64
 
 PARTS = ("finite", "dimension", "norm", "spread", "drift")
@@ -39,6 +41,22 @@ class Reference:
         units = _units(np.asarray(vectors, dtype=np.float64))
         center = _units(units.mean(axis=0)[None])[0]
         return cls(center, np.sort(units @ center))
+
+    @classmethod
+    def given(cls, vectors: Any, dimension: int, name: str) -> Reference:
+        """From what a user gives as vectors [R, `dimension`], called `name` in messages.
+
+        DataError where they are none; it names the first row that is zero or not finite, which has no direction.
+        """
+        found = np.asarray(vectors)
+        if found.dtype.kind not in "fiu" or found.ndim != 2 or not len(found) or found.shape[1] != dimension:
+            held = f"{found.dtype} {list(found.shape)}"
+            raise DataError(f"{name} holds {held}; give vectors [R, {dimension}] of this model, at least one.")
+        lengths = np.linalg.norm(found.astype(np.float64), axis=1)
+        wrong = np.flatnonzero(~np.isfinite(lengths) | (lengths == 0))
+        if len(wrong):
+            raise DataError(f"{name} has {len(wrong)} rows that are zero or not finite, the first {wrong[0]}; leave them out.")
+        return cls.of(found)
 
     def share_as_far(self, vectors: Float64) -> Float64:
         """[N]: the share of the reference that is as far from its centre as each vector [N, D], or farther."""
