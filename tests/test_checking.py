@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from likewise.artifacts.draft import Silence
-from likewise.artifacts.run import current
 from likewise.checking import CheckResult, check
 from likewise.pipeline import run
 from likewise.testing.encoders import tiny_text_model
@@ -60,14 +59,45 @@ def test_counts_lengths_and_estimates(tmp_path: Path) -> None:
     assert not [sentence for sentence in found.problems if "fewer" in sentence or "No test" in sentence]
 
 
-def test_the_real_run_takes_over_what_was_read(tmp_path: Path) -> None:
-    checked(tmp_path)
-    items = current(tmp_path / "run", "ingest")
-    assert items is not None
-    outcome = run(tiny_recipe(tmp_path / "pairs.csv"), tmp_path / "run", until="split")
-    assert outcome.finished["ingest"].path == items.path
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [event["stage"] for event in log if event["event"] == "reused"] == ["ingest", "fingerprint", "split"]
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below a folder: when it was changed, and what it holds."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_what_a_run_has_in_force_stays_so(tmp_path: Path) -> None:
+    run(tiny_recipe(write_pairs(tmp_path / "pairs.csv")), tmp_path / "run", until="split")
+    before = files(tmp_path / "run")
+    others = write_pairs(tmp_path / "others.csv", pairs=60, seed=1)
+    found = check(tiny_recipe(others), tmp_path / "run", Silence())
+    assert fact(found, "rows") == "60 read"
+    after = files(tmp_path / "run")
+    assert {name: after[name] for name in before if name != "log.jsonl"} == {
+        name: known for name, known in before.items() if name != "log.jsonl"
+    }
+
+
+@pytest.mark.parametrize("order", [(run, check), (check, run)])
+def test_what_one_has_read_the_other_does_not_read_again(order: tuple[Any, Any], tmp_path: Path) -> None:
+    recipe = tiny_recipe(write_pairs(tmp_path / "pairs.csv"))
+    first, second = (
+        (lambda reporter: run(recipe, tmp_path / "run", until="split", reporter=reporter))
+        if work is run
+        else (lambda reporter: check(recipe, tmp_path / "run", reporter))
+        for work in order
+    )
+    first(Silence())
+    done: list[tuple[str, bool]] = []
+
+    class Watching(Silence):
+        def finished(self, stage: str, seconds: float, reused: bool) -> None:
+            done.append((stage, reused))
+
+    second(Watching())
+    assert done == [("ingest", True), ("fingerprint", True), ("split", True)]
 
 
 def test_more_epochs_are_estimated_to_take_longer(tmp_path: Path) -> None:
@@ -113,7 +143,7 @@ def test_rejected_rows(tmp_path: Path) -> None:
     write(tmp_path / "pairs.csv", [*((words(number), words(1000 + number)) for number in range(120)), ("lonely", "")])
     found = checked(tmp_path, ingest={"on_bad": "reject"})
     assert fact(found, "rows") == "121 read, 1 rejected"
-    assert problem(found, "1 of 121 rows were rejected")
+    assert "pairs.csv, row 122: " in problem(found, "1 of 121 rows were rejected; the first: ")
 
 
 def test_texts_that_are_cut(tmp_path: Path) -> None:

@@ -180,3 +180,14 @@ def test_a_key_of_events_has_no_effect_on_pairs() -> None:
     given = {**MINIMAL, "fingerprint": {}, "split": {}, "train": {"shards_in_memory": 2}}
     with pytest.raises(RecipeError, match=r"\[train\] shards_in_memory has no effect on \[ingest\] kind = \"pairs\": remove it"):
         validated(given, "recipe.toml")
+
+
+@pytest.mark.parametrize("given", ["ingest.frame=2", "encoder.pixels.frame=2"])
+def test_a_page_that_one_section_names_holds_for_both(tmp_path: Path, given: str) -> None:
+    path = write(tmp_path, '[ingest]\nkind = "image_folder"\npath = "x"\n[encoder]\nkind = "image"\nmodel = "x"\n')
+    recipe = read_recipe(path, [given])
+    sections = recipe.model_dump()
+    assert (sections["ingest"]["frame"], sections["encoder"]["pixels"]["frame"]) == (2, 2)
+    assert read_recipe(write(tmp_path, as_toml(recipe), "again.toml")) == recipe
+    with pytest.raises(RecipeError, match=r"\[ingest\] frame = 1 and \[encoder.pixels\] frame = 2 are different pages: give one"):
+        read_recipe(path, ["ingest.frame=1", "encoder.pixels.frame=2"])

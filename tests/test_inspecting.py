@@ -305,3 +305,21 @@ def test_as_json(run: Path) -> None:
     told = inspect(run).as_json()
     assert json.loads(json.dumps(told))["kind"] == "run"
     assert {"label": "verdict", "value": "better: nDCG@10 rises."} in told["facts"]
+
+
+def test_a_folder_of_tables_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    pq.write_table(pa.table({"id": ["a", "b"], "group": ["x", "x"], "width": [1, 2]}), tmp_path / "tables" / "1.parquet")
+    pq.write_table(pa.table({"id": ["c", "a"], "group": ["x", None]}), tmp_path / "tables" / "2.parquet")
+    (tmp_path / "tables" / "notes.txt").write_text("beside")
+    found = inspect(tmp_path / "tables")
+    assert found.kind == "tables"
+    assert [value(found, label) for label in ("tables", "rows", "columns", "ids", "groups")] == [
+        "2",
+        "4",
+        "3: id, group, width",
+        "3 in 4 rows",
+        "1; 1 row without one",
+    ]
+    assert value(found, "width") == "whole number, 2 missing"
+    assert value(found, "per group").startswith("3 to 3")

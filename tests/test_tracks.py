@@ -10,6 +10,7 @@ import networkx
 import numpy as np
 import pytest
 
+from heard import Heard
 from likewise.artifacts.draft import Silence
 from likewise.checking_events import check_events
 from likewise.cli import main
@@ -114,19 +115,6 @@ def test_check_counts_names_problems_and_times_steps(tmp_path: Path) -> None:
     untrained = check_events(tiny_tracks(train={"epochs": 0}), tmp_path / "untrained", Silence())
     assert not any("Training" in problem for problem in untrained.problems)
     assert not untrained.estimates
-
-
-class Heard(Silence):
-    """Remembers what a run says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def said(self, stage: str, sentence: str) -> None:
-        self.lines.append(f"{stage}: {sentence}")
-
-    def absent(self, stage: str, reason: str) -> None:
-        self.lines.append(f"{stage}: {reason}")
 
 
 def test_without_a_validation_split_nothing_is_said_to_be_measured_there(tmp_path: Path) -> None:

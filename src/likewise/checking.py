@@ -1,6 +1,6 @@
 """`likewise check RECIPE`: reads the data, counts, names problems, and estimates time, memory and disk before hours of work.
 
-What it reads stays in the run's folder, where the real run finds it.
+What it reads stays in the run's folder, where the real run finds it; what the run has in force stays so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from likewise.measuring import Speed, measure
 from likewise.options import build
 from likewise.processors import processors
 from likewise.report.numbers import duration, size
-from likewise.types import ROLES, SPLITS, Int64, Role
+from likewise.types import ROLES, SPLITS, Int64, Reject, Role
 from likewise.vectors.options import EmbedOptions
 
 READ_TEXTS = 20_000  # texts whose characters are counted
@@ -95,7 +95,7 @@ class CheckResult:
 
 def check(recipe: Recipe, folder: Path | None, reporter: Reporter) -> CheckResult:
     """Run a recipe up to its split in the run's folder, count, and measure the encoder on a few items."""
-    outcome = pipeline.run(recipe, folder, until="split", reporter=reporter)
+    outcome = pipeline.run(recipe, folder, until="split", tentative=True, reporter=reporter)
     data = _Data(recipe, outcome.finished)
     facts = [*data.facts()]
     problems = [*data.problems()]
@@ -118,8 +118,9 @@ class _Data:
 
     def __init__(self, recipe: Recipe, finished: Any) -> None:
         self.recipe = recipe
-        self.counts: dict[str, Any] = finished["ingest"].json("counts.json")
-        self.corpus = Corpus(finished["ingest"])
+        self.items: Artifact = finished["ingest"]
+        self.counts: dict[str, Any] = self.items.json("counts.json")
+        self.corpus = Corpus(self.items)
         self.division = Division(finished["split"]) if "split" in finished else None
         self.split: Artifact | None = finished.get("split")
         self.looks: Artifact | None = finished.get("fingerprint")
@@ -202,7 +203,9 @@ class _Data:
         recipe = self.recipe
         rejected = self.counts.get("rejected", 0)
         if rejected:
-            yield f"{rejected:,} of {self.counts['rows']:,} rows were rejected: read rejects.parquet of ingest."
+            first = Reject(**self.items.table("rejects.parquet").slice(0, 1).to_pylist()[0])
+            yield f"{rejected:,} of {self.counts['rows']:,} rows were rejected; the first: {first}"
+        yield from self.items.remarks
         if len(self.rows["document"]) < 2:
             yield "There are fewer than two documents, so nothing can be told apart: bring more pairs."
         if self.alike > LARGE_SHARE_ALIKE * len(self.corpus):
@@ -253,7 +256,7 @@ class _Data:
         dropped = self.leakage.get("dropped_pairs", 0)
         if dropped:
             share = dropped / len(self.corpus.pairs)
-            yield f"{dropped:,} pairs ({share:.1%}) are dropped: their query, or a near-duplicate, is held out (leakage.json)."
+            yield f"{dropped:,} pairs ({share:.1%}) are dropped: their query, or a near-duplicate, is held out."
 
 
 class _Trial:

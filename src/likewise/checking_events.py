@@ -33,7 +33,7 @@ SYSTEMS = 3  # start, trained model and raw features, each over every test event
 
 def check_events(recipe: Recipe, folder: Path | None, reporter: Reporter) -> CheckResult:
     """Run a recipe up to its encoder's fit in the run's folder, count, and time a few training steps."""
-    outcome = pipeline.run(recipe, folder, until="fit", reporter=reporter)
+    outcome = pipeline.run(recipe, folder, until="fit", tentative=True, reporter=reporter)
     finished = outcome.finished
     corpus = Corpus(finished["ingest"])
     division = Division(finished["split"]) if "split" in finished else None

@@ -267,7 +267,7 @@ def export(
 
 @application.command()
 def inspect(path: Path, as_json: AsJson = False) -> None:
-    """Tell what a file, an artifact or a run holds."""
+    """Tell what a file, a folder of Parquet tables, an artifact or a run holds."""
     from likewise.inspecting import inspect as work
 
     found = work(path)

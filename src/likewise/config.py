@@ -74,6 +74,7 @@ class Recipe(Options):
                     raise RecipeError(f"[{section}] needs [{other}]: add the section (it may be empty).")
         self._check_scope()
         self._check_baselines()
+        self._agree_on_a_page()
         return self
 
     @property
@@ -98,6 +99,20 @@ class Recipe(Options):
             return ()
         suited = BASELINES.get(getattr(self.ingest, "items", "text"), ())
         return suited if self.retrieval.baselines is None else self.retrieval.baselines
+
+    def _agree_on_a_page(self) -> None:
+        """What is looked at while pictures are read in is what the encoder sees: a page that one section names holds for both."""
+        pixels, page = getattr(self.encoder, "pixels", None), getattr(self.ingest, "frame", None)
+        if pixels is None or page is None or pixels.frame == page:
+            return
+        if "frame" not in pixels.model_fields_set:  # sections are frozen, for everyone else
+            same = pixels.model_copy(update={"frame": page})
+            object.__setattr__(self, "encoder", self.encoder.model_copy(update={"pixels": same}))
+        elif "frame" not in self.ingest.model_fields_set:
+            object.__setattr__(self, "ingest", self.ingest.model_copy(update={"frame": pixels.frame}))
+        else:
+            both = f"[ingest] frame = {page} and [encoder.pixels] frame = {pixels.frame}"
+            raise RecipeError(f"{both} are different pages: give one of them, and the other is the same.")
 
     def _check_baselines(self) -> None:
         items = getattr(self.ingest, "items", "text")

@@ -1,4 +1,4 @@
-"""`likewise inspect PATH`: what a run, an artifact, a model, a table or an array holds."""
+"""`likewise inspect PATH`: what a run, an artifact, a model, a table, a folder of tables or an array holds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from likewise.artifacts.artifact import MANIFEST, Artifact, Manifest
+from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, Manifest
 from likewise.artifacts.run import CURRENT, current, leftovers
 from likewise.data.group_tables.words import counted
 from likewise.errors import DamagedArtifact, DataError, UserError
@@ -66,7 +66,8 @@ def inspect(path: Path) -> Inspection:
         if belongs(path):
             return Inspection(path, kind, tuple(look(path)))
     endings = ".parquet, .csv, .tsv, .jsonl, .npy, .json, .toml"
-    raise UserError(f"{path} is none of what is known: a run, an artifact, a model folder, or a file ending in {endings}.")
+    folders = "a run, an artifact, a model folder, a folder of Parquet tables"
+    raise UserError(f"{path} is none of what is known: {folders}, or a file ending in {endings}.")
 
 
 # Folders
@@ -94,13 +95,26 @@ def _run(path: Path) -> Iterator[Row]:
     yield Row("size", size(_size(path)))
     if (path / "ingest" / CURRENT).is_file():
         yield from _grouped(path)
+    for pointer in sorted(_pointers(path), key=_written):
+        yield from _remarks(_in_force(pointer))
     if (path / "report.html").is_file():
         yield Row("page", str(path / "report.html"))
 
 
+def _in_force(pointer: Path) -> Path:
+    """The folder of the artifact that a pointer names."""
+    return pointer.parent / pointer.read_text(encoding="utf-8").strip()
+
+
 def _written(pointer: Path) -> float:
-    manifest = pointer.parent / pointer.read_text(encoding="utf-8").strip() / MANIFEST
+    manifest = _in_force(pointer) / MANIFEST
     return manifest.stat().st_mtime if manifest.is_file() else 0.0
+
+
+def _remarks(artifact: Path) -> Iterator[Row]:
+    """What the stage found that people should know."""
+    if (artifact / REMARKS).is_file():
+        yield from (Row("remark", str(sentence)) for sentence in _json_file(artifact / REMARKS))
 
 
 def _stage(run: Path, stage: str) -> str:
@@ -164,6 +178,7 @@ def _contents(path: Path, manifest: Manifest) -> Iterator[Row]:
     """What is told about an index, which has a file of its own that says so, and about items in groups."""
     if manifest.stage == "ingest":
         yield from _grouped(path)
+    yield from _remarks(path)
     for name in ("index.json", "space.json", "counts.json"):
         if name in manifest.files and (path / name).is_file():
             for label, value in _flat(_json_file(path / name)):
@@ -234,38 +249,57 @@ def _ends(*endings: str) -> Callable[[Path], bool]:
 def _table(path: Path) -> Iterator[Row]:
     """Columns of a table; one pass over the file, in memory only a slice of it, counts, lengths and the first values."""
     is_parquet = path.suffix.lower() == ".parquet"
-    read = _read_parquet(path) if is_parquet else _read_text(path)
-    yield Row("rows", f"{read.rows:,}")
-    whose = " of the first object" if ".jsonl" in path.name.lower() else ""
-    yield Row("columns", f"{len(read.columns):,}{whose}: {', '.join(read.columns)}")
-    for name, column in read.columns.items():
-        yield from column.told(name)
-    if read.bad:
-        yield Row("bad rows", f"{read.bad:,}; the first: {read.first_bad}")
+    yield from _columns(_read_parquet([path]) if is_parquet else _read_text(path))
     if is_parquet:
         yield from _grouped(path)
     yield Row("size", size(path.stat().st_size))
 
 
+def _holds_tables(path: Path) -> bool:
+    return path.is_dir() and any(file.name.lower().endswith(".parquet") for file in path.iterdir())
+
+
+def _tables(path: Path) -> Iterator[Row]:
+    """The Parquet tables of a folder, told as one."""
+    from likewise.data.group_tables.files import tables_at
+
+    tables = tables_at([path])
+    yield Row("tables", f"{len(tables):,}")
+    yield from _columns(_read_parquet(tables))
+    yield from _grouped(path)
+    yield Row("size", size(sum(table.stat().st_size for table in tables)))
+
+
+def _columns(read: _Read) -> Iterator[Row]:
+    yield Row("rows", f"{read.rows:,}")
+    yield Row("columns", f"{len(read.columns):,}{read.whose}: {', '.join(read.columns)}")
+    for name, column in read.columns.items():
+        yield from column.told(name)
+    if read.bad:
+        yield Row("bad rows", f"{read.bad:,}; the first: {read.first_bad}")
+
+
 @dataclass(slots=True)
 class _Read:
-    """What was met in a table: rows, good and bad, the first bad one, and columns by name."""
+    """What was met in tables: columns by name, and whose they are where rows differ; rows, good and bad, the first bad one."""
 
     columns: Mapping[str, _Column]
+    whose: str = ""
     rows: int = 0
     bad: int = 0
     first_bad: str = ""
 
 
-def _read_parquet(path: Path) -> _Read:
+def _read_parquet(tables: Sequence[Path]) -> _Read:
     from likewise.data.group_tables.files import schema_of, slices
 
-    read = _Read({name: _Column() for name in schema_of(path).names})
-    for part in slices(path):  # of pictures, a few at a time
-        read.rows += len(part)
-        for name, column in read.columns.items():
-            for cell in part[name].to_pylist():
-                column.add(cell)
+    read = _Read({name: _Column() for table in tables for name in schema_of(table).names})
+    for table in tables:
+        for part in slices(table):  # of pictures, a few at a time
+            read.rows += len(part)
+            for name, column in read.columns.items():
+                for cell in part[name].to_pylist() if name in part.column_names else [None] * len(part):
+                    column.add(cell)
     return read
 
 
@@ -274,7 +308,8 @@ def _read_text(path: Path) -> _Read:
     from likewise.types import Reject
 
     names = column_names(path)
-    read = _Read({name: _Column() for name in names})
+    whose = " of the first object" if ".jsonl" in path.name.lower() else ""
+    read = _Read({name: _Column() for name in names}, whose)
     for row in read_rows(path, (), names):
         read.rows += 1
         if isinstance(row, Reject):
@@ -425,6 +460,7 @@ KINDS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Iterator[Row]]]
     ("artifact", _is_artifact, _artifact),
     ("run", _is_run, _run),
     ("model", _is_model, _model),
+    ("tables", _holds_tables, _tables),
     ("table", _ends(".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz"), _table),
     ("array", _ends(".npy"), _array),
     ("json", _ends(".json"), _json),

@@ -37,13 +37,23 @@ class Outcome:
 
 
 def run(
-    recipe: Recipe, folder: Path | None = None, *, until: str | None = None, fresh: bool = False, reporter: Reporter | None = None
+    recipe: Recipe,
+    folder: Path | None = None,
+    *,
+    until: str | None = None,
+    fresh: bool = False,
+    tentative: bool = False,
+    reporter: Reporter | None = None,
 ) -> Outcome:
-    """Run a recipe in a folder (runs/NAME by default), up to the stage `until`; `fresh` does everything again."""
+    """Run a recipe in a folder (runs/NAME by default), up to the stage `until`; `fresh` does everything again.
+
+    `tentative`: the folder's recipe, and the artifacts in force, stay what they are; a later run finds what was made.
+    """
     check_stage(recipe, until)
     folder = folder or Path("runs") / recipe.name
-    with Run(folder, until=until, fresh=fresh, seed=recipe.seed, reporter=reporter) as r:
-        _write(folder / "recipe.toml", as_toml(recipe))
+    with Run(folder, until=until, fresh=fresh, tentative=tentative, seed=recipe.seed, reporter=reporter) as r:
+        if not tentative:
+            _write(folder / "recipe.toml", as_toml(recipe))
         items = r.stage(stages.ingest, recipe.ingest)
         looks = r.stage(stages.fingerprint, recipe.fingerprint, items)
         split = r.stage(stages.divide, recipe.split, items, looks, name="split")

@@ -26,7 +26,7 @@ def _classes(looks: Artifact | None) -> NDArray[np.int64]:
     return cast("NDArray[np.int64]", looks.array("classes.npy"))
 
 
-@versioned(1)
+@versioned(2)
 def ingest(draft: Draft, options: Any) -> None:
     """Source → items, pairs, rejects."""
     from likewise.data import ingest as work

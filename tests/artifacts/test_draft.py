@@ -9,7 +9,7 @@ import pytest
 from likewise.artifacts.artifact import MANIFEST, Artifact
 from likewise.artifacts.draft import Draft
 from likewise.artifacts.files import replacing
-from likewise.errors import DamagedArtifact
+from likewise.errors import DamagedArtifact, Terminated
 from likewise.testing.artifacts import draft, publish
 
 
@@ -119,11 +119,19 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path)
 
 
 def test_a_stop_can_be_deferred(tmp_path: Path) -> None:
-    unfinished = draft(tmp_path)
-    with unfinished.deferred_stop() as stop:
-        assert not stop.requested
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested
+    unfinished, saved = draft(tmp_path), []
+
+    def work() -> None:
+        with unfinished.deferred_stop() as stop:
+            assert not stop.requested
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.requested
+            unfinished.progress(1, 2)
+            saved.append("the state")
+
+    with pytest.raises(Terminated):
+        work()
+    assert saved
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -140,6 +141,31 @@ def test_sigterm_raises_and_the_lock_is_free_again(tmp_path: Path) -> None:
     assert caught.value.exit_code == 143
     with Run(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("defers", [False, True])
+def test_a_sigterm_that_a_library_has_swallowed_still_ends_the_run(tmp_path: Path, defers: bool) -> None:
+    came_to: list[str] = []
+
+    def working(draft: Draft, options: Any) -> None:
+        with contextlib.suppress(Exception):  # as libraries do around imports
+            os.kill(os.getpid(), signal.SIGTERM)
+        came_to.append("after the signal")
+        if defers:
+            with draft.deferred_stop() as stop:
+                assert stop.requested
+        draft.progress(1, 2)
+        came_to.append("too far")
+
+    with pytest.raises(Terminated), Run(tmp_path) as run:
+        run.stage(working, Shout())
+    assert came_to == ["after the signal"]
+
+    with Run(tmp_path) as run:
+        with contextlib.suppress(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated):
+            run.stage(shout, Shout())
 
 
 def test_leftovers_are_what_is_no_longer_in_force(tmp_path: Path) -> None:

@@ -11,20 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from likewise.artifacts.artifact import Artifact
 from likewise.data.corpus import Corpus
 from likewise.data.group_tables.merge import merge
+from likewise.data.group_tables.repair import repair
 from likewise.data.group_tables.small_groups import drop_single
 from likewise.data.image_items import ImageItemsSource
 from likewise.data.image_refs import image_digest
 from likewise.data.ingest import ingest
-from likewise.data.options import ImageArchiveOptions, ImageItemsOptions
+from likewise.data.options import ImageArchiveOptions, ImageFolderOptions, ImageItemsOptions
 from likewise.data.payloads import IMAGES
 from likewise.data.pixels import decode
 from likewise.errors import DataError
 from likewise.testing.artifacts import draft, publish
 from likewise.testing.sources import check_source
 from likewise.types import Reject
-from small_images import picture, write_archive
+from small_images import picture, write_archive, write_pictures
 
 
 def line(target: int, patch: int) -> str:
@@ -99,3 +101,54 @@ def test_other_tables_are_refused(tmp_path: Path, table: dict[str, object], mess
     pq.write_table(pa.table(table), tmp_path / "other.parquet")
     with pytest.raises(DataError, match=message):
         read(tmp_path, "other", path=str(tmp_path / "other.parquet"))
+
+
+def test_relative_paths_start_from_the_folder_of_their_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(picture(ord(name))).save(tmp_path / "in" / f"{name}.png")
+    paths = ["a.png", str(tmp_path / "in" / "b.png"), "c.png"]
+    encoded = [None, None, (tmp_path / "in" / "a.png").read_bytes()]
+    images: list[dict[str, object] | None] = [
+        {"path": path, "bytes": data, "digest": bytes(32), "look": None} for path, data in zip(paths, encoded, strict=True)
+    ]
+    table = pa.table({"id": ["a", "b", "c", "none"], "group": ["x"] * 4, "image": pa.array([*images, None], IMAGES)})
+    pq.write_table(table, tmp_path / "in" / "rows.parquet")
+    monkeypatch.chdir(tmp_path)
+    merge([Path("in")], Path("out/merged"))
+    drop_single([Path("out/merged")], Path("kept"))
+    pq.write_table(table.slice(0, 3), "in/whole.parquet")
+    repair([Path("in/whole.parquet")], Path("out/repaired"))
+    Path("in/whole.parquet").unlink()
+    for folder in ("in", "out/merged", "kept", "out/repaired"):
+        corpus = read(tmp_path, "items", path=folder, on_bad="reject")
+        monkeypatch.chdir("/")
+        assert list(corpus.ids) == ["a", "b", "c"]
+        for ref, seed in zip(corpus.payload(range(3)), "aba", strict=True):
+            np.testing.assert_array_equal(decode(ref.read(), ref.name), picture(ord(seed)))
+        monkeypatch.chdir(tmp_path)
+    told = pq.read_table(tmp_path / "kept")["image"].to_pylist()
+    assert [each and each["path"] for each in told] == [str(tmp_path / "in" / "a.png"), paths[1], "c.png", None]
+
+
+def test_tables_of_ingest_are_read_from_any_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path / "pictures", groups=1, each=3)
+    monkeypatch.chdir(tmp_path)
+    written = draft(Path(), "ingest")
+    ingest(written, ImageFolderOptions(path="pictures"))
+    merge([publish(written).path], Path("merged"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    first = Corpus(Artifact(Path("..") / written.path))
+    again = read(Path(), "again", path="../merged")
+    for corpus in (first, again):
+        assert [ref.read() for ref in corpus.payload(range(3))] == [
+            (tmp_path / "pictures" / name).read_bytes() for name in corpus.ids
+        ]
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "pictures").rename(tmp_path / "moved" / "pictures")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert len(first.payload([0])[0].read()) > 0, "found from the present working folder"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"0\.jpg cannot be read .*; put it back, or run the recipe again with --fresh"):
+        first.payload([0])[0].read()

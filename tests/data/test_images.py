@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heard import Heard
 from likewise.artifacts.artifact import Artifact
+from likewise.artifacts.draft import Draft
 from likewise.data.corpus import Corpus
 from likewise.data.fingerprints import fingerprint
 from likewise.data.image_refs import ImageRef
@@ -296,3 +298,32 @@ def test_nothing_but_rejects_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"could use none of 2 rows of .*; the first: "):
         ingested(tmp_path, ImageFolderOptions(path=str(root), on_bad="reject"))
+
+
+def test_what_is_odd_about_pictures_is_said_and_kept(tmp_path: Path) -> None:
+    root = write_frames(tmp_path / "frames")
+    for name in ("x", "y"):
+        Image.fromarray(thermal(0).byteswap()).save(root / f"{name}.png")
+    pages = [Image.fromarray(thermal(page)) for page in range(2)]
+    pages[0].save(root / "pages.tiff", save_all=True, append_images=pages[1:])
+    Image.fromarray(picture()).save(root / "camera.jpg")
+    plain = (root / "camera.jpg").read_bytes()
+    (root / "camera.jpg").write_bytes(plain[:2] + b"\xff\xe1\x00\x10FLIR\0" + bytes(9) + plain[2:])
+    heard = Heard()
+    written = Draft(tmp_path / "ingest", stage="ingest", reporter=heard)
+    ingest(written, ImageFolderOptions(path=str(root), frame=0))
+    told = publish(written).remarks
+    assert heard.lines == [f"ingest: {sentence}" for sentence in told]
+    assert [sentence.split(":")[0].split(",")[0] for sentence in told] == [
+        "The bytes of 2 pictures (x.png",
+        "Measured temperatures stand beside what is shown in 1 picture (camera.jpg)",
+        "More than one page is in 1 picture (pages.tiff)",
+    ]
+    assert "x.png, y.png) seem swapped" in told[0]
+    assert "page 0 was read, counted from 0; choose another by [ingest] frame" in told[2]
+
+
+def test_of_usual_pictures_nothing_is_said(tmp_path: Path) -> None:
+    artifact = ingested(tmp_path, ImageFolderOptions(path=str(write_frames(tmp_path / "frames"))))
+    assert artifact.remarks == ()
+    assert not artifact.has("remarks.json")

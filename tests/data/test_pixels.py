@@ -13,6 +13,8 @@ from PIL import Image, ImageFile, ImageOps
 
 from encoded_images import HEIGHT, WIDTH, chunk, color_tiff, encoded, every_kind, gray_tiff, noise, png, tiff
 from likewise.data.image_header import header
+from likewise.data.image_looks import picture_hashes
+from likewise.data.perceptual import distance
 from likewise.data.pixels import decode, describe, from_array, looks_from_bytes, small_look
 from likewise.errors import DataError
 
@@ -134,6 +136,14 @@ def test_what_cannot_be_had_exactly_is_refused(data, reason):
 def test_uint32_of_small_values_is_read():
     frame = np.array([[0, 2**31 - 128]], np.uint32)
     assert np.array_equal(decode(gray_tiff(frame, 1), "a"), frame.astype(np.float32))
+
+
+@pytest.mark.parametrize("bits", [12, 32])
+def test_values_that_are_not_read_are_to_be_saved_otherwise(bits):
+    tags = {256: (3, [WIDTH]), 257: (3, [HEIGHT]), 258: (3, [bits]), 262: (3, [1]), 339: (3, [1])}
+    data = tiff(bytes((WIDTH * bits + 7) // 8 * HEIGHT), tags, ">")
+    with pytest.raises(DataError, match=r"^frame\.x cannot be decoded \(.*\); save it with 8 or 16 bits, or as float32\.$"):
+        decode(data, "frame.x")
 
 
 def test_pgm_of_other_ranges():
@@ -627,8 +637,9 @@ def test_deep_frames_fill_the_range_of_a_look(dtype):
     y, x = np.mgrid[:64, :64]
     frame = (16000 + 3 * x + 2 * y).astype(dtype)
     look = small_look(frame)
-    span = 3 * 63 + 2 * 63
-    np.testing.assert_allclose(look.gray, area_means(3 * x + 2 * y, 32, 32) / span * 255, atol=1)
+    ordered = np.sort(3 * x + 2 * y, axis=None)  # but for the outermost 20 of 4096, 0.5%
+    shown = (3 * x + 2 * y).clip(ordered[21], ordered[-22]) - ordered[21]
+    np.testing.assert_allclose(look.gray, area_means(shown, 32, 32) / shown.max() * 255, atol=1)
     assert np.array_equal(look.color[..., 0], look.color[..., 2])
     assert small_look((frame - 15000).astype(dtype)).to_bytes() == look.to_bytes()
 
@@ -637,8 +648,26 @@ def test_a_constant_frame_has_a_grey_look():
     assert set(small_look(np.full((40, 50), 12345, np.uint16)).to_bytes()) == {128}
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_broken_pixel_does_not_make_frames_look_alike(dtype):
+    frames = [np.asarray(Image.fromarray(noise(seed)).convert("L").resize((80, 60))).astype(dtype) for seed in range(25)]
+    sound = picture_hashes([small_look(frame).to_bytes() for frame in frames], "phash")
+    for number, frame in enumerate(frames):
+        frame[number, number] = 65535 if dtype == np.uint16 else -1e12 if number % 2 else 1e12
+    broken = picture_hashes([small_look(frame).to_bytes() for frame in frames], "phash")
+    assert len(set(broken.tolist())) == 25
+    assert distance(sound, broken).max() <= 4, "each still looks as it did"
+
+
+def test_a_few_bright_pixels_are_not_all_cut():
+    frame = np.zeros((100, 100), np.float32)
+    frame[4:8, 4:8] = 7
+    assert small_look(frame).gray.max() > 100
+    assert len(np.unique(small_look(np.float32([[3, 5]])).gray)) > 1
+
+
 def test_the_full_range_of_float32():
-    frame = np.array([[-3e38, 3e38], [0, 1]], np.float32)
+    frame = np.repeat(np.float32([-3e38, 3e38, 0, 1]), 256).reshape(32, 32)
     assert set(np.unique(small_look(frame).gray)) == {0, 128, 255}
 
 

@@ -30,6 +30,7 @@ from likewise.errors import DataError, RecipeError
 from likewise.testing.encoders import check_encoder
 from likewise.types import Items
 from likewise.vectors.extract import extract
+from likewise.vectors.options import EmbedOptions
 from small_images import MODELS, SIDE, picture, save_model, small_model, thermal
 
 OWN = {"resnet": "pooler_output", "dinov2": "pooler_output", "vit": "pooler_output", "clip": None, "siglip": None}
@@ -236,3 +237,14 @@ def test_what_a_window_cuts_off_is_said_by_extract_too(tmp_path: Path) -> None:
     said: list[str] = []
     extract(ImageEncoder(ImageEncoderOptions(**options)).eval(), [frame], say=said.append)
     assert any("The window cut off values in" in sentence for sentence in said)
+
+
+def test_frames_that_a_window_cuts_are_counted_once(tmp_path: Path) -> None:
+    options = {"model": str(save_model(tmp_path, "vit")), "pixels": PixelOptions(window="frame", percentiles=(5, 95))}
+    said: list[str] = []
+    frames = [thermal(seed) for seed in range(5)]
+    extract(
+        ImageEncoder(ImageEncoderOptions(**options)).eval(), frames, options=EmbedOptions(precision="bfloat16"), say=said.append
+    )
+    (told,) = [sentence for sentence in said if "cut off" in sentence]
+    assert told.startswith("The window cut off values in 5 frames")

@@ -177,7 +177,7 @@ def test_large_jpegs_are_decoded_no_larger_than_needed(models: Path, monkeypatch
     encoded = io.BytesIO()
     Image.fromarray(picture(0, 900, 1200)).save(encoded, "jpeg", quality=95)
     ours = encoder(models)
-    assert ours._pictures.pixels(encoded.getvalue(), ours.options.pixels, ours.processing.at_least, None).shape[0] < 250
+    assert ours.frame(encoded.getvalue()).shape[0] < 250
     whole = np.asarray(Image.open(io.BytesIO(encoded.getvalue())))
     vectors = ours(ours.prepare([encoded.getvalue(), whole])).detach()
     assert float(vectors[0] @ vectors[1]) > 0.999

@@ -46,10 +46,12 @@ def test_a_uniform_frame_and_a_later_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (np.zeros((3, 5), np.float32), r"holds \[3, 5\]; name an \.npy file of vectors \[R, 4\]"),
-        (np.zeros(4, np.float32), r"holds \[4\]"),
-        (np.zeros((0, 4), np.float32), r"holds \[0, 4\]"),
-        (np.zeros((2, 4), np.int64), r"holds \[2, 4\]"),
+        (np.zeros((3, 5), np.float32), r"reference\.npy holds float32 \[3, 5\]; give vectors \[R, 4\]"),
+        (np.zeros(4, np.float32), r"holds float32 \[4\]"),
+        (np.zeros((0, 4), np.float32), r"holds float32 \[0, 4\]"),
+        (np.array([["a"] * 4]), "holds <U1"),
+        (np.array([[1, 0, 0, 0], [np.nan, 0, 0, 1]], np.float32), "1 rows that are zero or not finite, the first 1"),
+        (np.float32(3), "holds float32"),
         (b"nothing", "cannot be read"),
         (b"", "cannot be read"),
         ({"a": np.zeros((2, 4), np.float32)}, "holds several arrays"),

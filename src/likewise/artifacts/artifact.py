@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
+REMARKS = "remarks.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(Origin):
-    """What stands in `manifest.json`: written last, so a folder that has one is whole."""
+    """What stands in `manifest.json`: written last, so a folder that has one is whole. `place` is the working folder."""
 
     stage: str
     files: Mapping[str, FileRecord]
     seconds: float
     peak_memory_bytes: int
+    place: str = ""
 
     @property
     def content(self) -> str:
@@ -79,6 +81,8 @@ class Folder:
     """What can be read from an artifact's folder, finished or not. Subclasses say how a file is vouched for."""
 
     path: Path
+    place: str
+    """The working folder in which it is, or was, written."""
 
     def file(self, name: str) -> Path:
         """The path of a file that is whole."""
@@ -91,6 +95,11 @@ class Folder:
     def json(self, name: str) -> Any:
         """A JSON file's value."""
         return json.loads(self.file(name).read_text(encoding="utf-8"))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What the stage has found that people should know, in sentences."""
+        return tuple(self.json(REMARKS)) if self.has(REMARKS) else ()
 
     def table(self, name: str) -> pa.Table:
         """A Parquet file's table; its page checksums are verified."""
@@ -114,6 +123,7 @@ class Artifact(Folder):
         if not (path / MANIFEST).is_file():
             raise DamagedArtifact(f"{path} has no {MANIFEST}: it was never finished; run the stage again.")
         self.manifest = Manifest.read(path / MANIFEST)
+        self.place = self.manifest.place
         self._verified: set[str] = set()
 
     @property

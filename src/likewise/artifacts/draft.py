@@ -7,16 +7,16 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from likewise.artifacts.artifact import MANIFEST, Artifact, FileRecord, Folder, Manifest, Origin
+from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, FileRecord, Folder, Manifest, Origin
 from likewise.artifacts.files import replacing, sha256, sync, sync_tree, write_json
-from likewise.errors import DamagedArtifact
+from likewise.errors import DamagedArtifact, Terminated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,18 +76,36 @@ class Stop:
 
     requested: bool = False
 
+    def check(self) -> None:
+        """Terminated if it did: what the signal's handler raised may have ended in some library, which went on."""
+        if self.requested:
+            raise Terminated("Stopped by a signal; what was whole is kept, run again to go on.")
+
 
 class Draft(Folder):
     """A stage's folder, being written. What is named in it is whole; what is half-written stands under `.scratch`."""
 
     def __init__(
-        self, path: Path, *, stage: str, seed: int = 0, reporter: Reporter | None = None, earlier: Artifact | None = None
+        self,
+        path: Path,
+        *,
+        stage: str,
+        seed: int = 0,
+        reporter: Reporter | None = None,
+        earlier: Artifact | None = None,
+        in_force: Artifact | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        """`earlier`: what the same stage made of the same options and inputs, when files outside were other ones."""
+        """`earlier`: what the same stage made of the same options and inputs, when files outside were other ones; `in_force`:
+        what the run has of this stage so far, whatever it was made of."""
         self.path = path
+        self.place = os.getcwd()
         self.stage = stage
         self.seed = seed
         self.earlier = earlier
+        self.in_force = in_force
+        self.stop = stop or Stop()
+        self._deferring = False
         self._reporter: Reporter = reporter or Silence()
         path.mkdir(parents=True, exist_ok=True)
         if (path / MANIFEST).exists():
@@ -160,28 +178,43 @@ class Draft(Folder):
     # Telling
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """Tell how far the stage is."""
+        """Tell how far the stage is; Terminated if the process was asked to stop, unless that is deferred."""
+        if not self._deferring:
+            self.stop.check()
         self._reporter.progress(self.stage, done, total, note)
 
     def say(self, sentence: str) -> None:
         """Tell the user something about this stage."""
         self._reporter.said(self.stage, sentence)
 
+    def remark(self, sentences: Sequence[str]) -> None:
+        """Say what people should know, and keep it in the artifact, for those who come later."""
+        if sentences:
+            self.write_json(REMARKS, sentences)
+        for sentence in sentences:
+            self.say(sentence)
+
     @contextmanager
     def deferred_stop(self) -> Iterator[Stop]:
-        """Within the block SIGTERM and SIGINT only set `stop.requested`, so that the stage can save its state and raise."""
-        stop = Stop()
+        """Within the block SIGTERM and SIGINT only set `stop.requested`, so that the stage can save its state and raise.
+
+        Terminated at the end of the block, if it has not.
+        """
         if threading.current_thread() is not threading.main_thread():
-            yield stop
+            yield self.stop
             return
 
         def note(number: int, frame: FrameType | None) -> None:
-            stop.requested = True
+            self.stop.requested = True
 
         before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        self._deferring = True
         try:
-            yield stop
+            yield self.stop
+            self.stop.check()
         finally:
+            self._deferring = False
+            self.stop.requested = False  # whoever asked is answered by what is raised here
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -197,6 +230,7 @@ class Draft(Folder):
         }
         sync_tree(self.path)
         known = {field.name: getattr(origin, field.name) for field in fields(origin)}
-        manifest = Manifest(stage=self.stage, files=files, seconds=seconds, peak_memory_bytes=peak_memory_bytes, **known)
+        known |= {"stage": self.stage, "place": self.place, "files": files}
+        manifest = Manifest(seconds=seconds, peak_memory_bytes=peak_memory_bytes, **known)
         write_json(self.path / MANIFEST, manifest.as_json())
         return Artifact(self.path)

@@ -27,9 +27,9 @@ from typing import Any, Protocol, Self
 from filelock import FileLock, Timeout
 
 from likewise.artifacts.artifact import MANIFEST, Artifact, Origin
-from likewise.artifacts.draft import Draft, Reporter, Silence
+from likewise.artifacts.draft import Draft, Reporter, Silence, Stop
 from likewise.artifacts.files import digest, file_state, replacing
-from likewise.errors import DamagedArtifact, Terminated, UserError
+from likewise.errors import DamagedArtifact, UserError
 from likewise.options import Options
 
 CURRENT = "current"
@@ -74,9 +74,18 @@ class Run:
     """A context in which stages run: locked, logged, and ended by SIGTERM with what is whole kept."""
 
     def __init__(
-        self, folder: Path, *, until: str | None = None, fresh: bool = False, seed: int = 0, reporter: Reporter | None = None
+        self,
+        folder: Path,
+        *,
+        until: str | None = None,
+        fresh: bool = False,
+        tentative: bool = False,
+        seed: int = 0,
+        reporter: Reporter | None = None,
     ) -> None:
+        """`tentative`: what is made is not put in force."""
         self.folder = folder
+        self.tentative = tentative
         self.until = until
         self.fresh = fresh
         self.seed = seed
@@ -84,6 +93,7 @@ class Run:
         self.finished: dict[str, Artifact] = {}
         self.records: list[StageRecord] = []
         folder.mkdir(parents=True, exist_ok=True)
+        self._stop = Stop()
         self._lock = FileLock(folder / ".lock")
         self._handler: Any = None
 
@@ -104,9 +114,9 @@ class Run:
         self._lock.release()
         return isinstance(error, Stopped)
 
-    @staticmethod
-    def _terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated("Stopped by SIGTERM; what was whole is kept, run again to go on.")
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        self._stop.requested = True
+        self._stop.check()
 
     def stage(
         self, function: StageFunction, options: Any, *inputs: Artifact | None, name: str | None = None, absent: str = ABSENT
@@ -115,6 +125,7 @@ class Run:
 
         None without options; `absent` says why there are none.
         """
+        self._stop.check()
         stage = name or function.__name__  # type: ignore[attr-defined]  # stages are functions
         if options is None:
             return self.absent(stage, absent)
@@ -126,7 +137,8 @@ class Run:
         reused = artifact is not None
         if artifact is None:
             artifact = self._perform(function, options, inputs, stage, origin)
-        self._make_current(stage, key)
+        if not self.tentative:
+            self._make_current(stage, key)
         self.finished[stage] = artifact
         seconds = time.monotonic() - began
         record = StageRecord(stage, artifact.manifest.seconds, artifact.manifest.peak_memory_bytes, reused)
@@ -193,9 +205,11 @@ class Run:
         if path.exists():
             self.reporter.said(stage, "goes on from an interrupted attempt")
         self._log(event="started", stage=stage, key=origin.key)
-        earlier = None if self.fresh else self._earlier(stage, origin.lineage)
+        in_force = self._in_force(stage)
+        earlier = in_force if in_force and in_force.manifest.lineage == origin.lineage and not self.fresh else None
         reporter = _Logged(self.reporter, self._log)
-        draft = Draft(path, stage=stage, seed=self.seed, reporter=reporter, earlier=earlier)
+        told = {"earlier": earlier, "in_force": in_force}
+        draft = Draft(path, stage=stage, seed=self.seed, reporter=reporter, stop=self._stop, **told)
         began = time.monotonic()
         with measured_memory() as memory:
             try:
@@ -205,13 +219,12 @@ class Run:
                 raise
         return draft.publish(origin, seconds=round(time.monotonic() - began, 3), peak_memory_bytes=memory.peak)
 
-    def _earlier(self, stage: str, lineage: str) -> Artifact | None:
-        """What is in force of this stage, if only files outside have changed since."""
+    def _in_force(self, stage: str) -> Artifact | None:
+        """What the run has of this stage; None where it is damaged."""
         try:
-            found = current(self.folder, stage)
+            return current(self.folder, stage)
         except DamagedArtifact:
             return None
-        return found if found is not None and found.manifest.lineage == lineage else None
 
     def _make_current(self, stage: str, key: str) -> None:
         path = self.folder / stage / CURRENT

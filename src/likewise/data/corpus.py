@@ -132,7 +132,8 @@ class Corpus:
         """
         rows = np.asarray(rows, dtype=np.int64)
         if self.kind == IMAGE:
-            return references(self._parts.take(rows, TOLD), [partial(self._encoded, row) for row in rows.tolist()])
+            encoded = [partial(self._encoded, row) for row in rows.tolist()]
+            return references(self._parts.take(rows, TOLD), encoded, self._artifact.place)
         column = self._parts.take(rows, (self.kind,))[self.kind]
         return matrix(column) if self.kind == FEATURES else [str(text) for text in column.to_pylist()]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from likewise.data.group_tables.files import GROUP, ID, schema_of, slices, tables_at
+from likewise.data.group_tables.files import GROUP, ID, found_by, schema_of, slices, tables_at
 from likewise.data.images import Wanted, read_images
 from likewise.data.options import ImageItemsOptions
 from likewise.data.pairs import safe_name
@@ -42,7 +42,7 @@ class ImageItemsSource:
         return read_images(shard, self._wanted(path), self._options.frame)
 
     def _wanted(self, path: Path) -> Iterator[Wanted | Reject]:
-        start = 0
+        start, found = 0, found_by(path)
         for part in slices(path):
             names = [name for name in part.column_names if name not in OWN]
             columns = {name: part[name].to_pylist() for name in names}
@@ -52,7 +52,7 @@ class ImageItemsSource:
             for place, (identity, image) in enumerate(zip(part[ID].to_pylist(), part[IMAGE].to_pylist(), strict=True)):
                 row = start + place + 1
                 data, name = (image["bytes"], image["path"]) if image else (None, None)
-                source = Path(name) if data is None and name else data
+                source = found(name) if data is None and name else data
                 if not identity or source is None:
                     reason = "its image has neither bytes nor a path" if identity else "it has no id"
                     yield Reject(str(path), row, reason, "give it one, or leave the row out")

@@ -18,7 +18,8 @@ class ImageRef:
     """One encoded image: its `data`, what is `stored` in a table, or the file `path` that had it when it was read in.
 
     `key` is the digest of those bytes. `stored` reads them when they are wanted, so that many references take no memory; it gives
-    None where the table has none. `look` holds the small look that fingerprints are made of, where it was taken.
+    None where the table has none. A relative path starts from the working folder or, where it leads nowhere, from `place`, the
+    working folder in which the image was read in. `look` holds the small look that fingerprints are made of, where it was taken.
     """
 
     key: bytes = field(repr=False)
@@ -26,6 +27,7 @@ class ImageRef:
     data: bytes | None = field(default=None, repr=False)
     look: bytes | None = field(default=None, repr=False)
     stored: Callable[[], bytes | None] | None = field(default=None, repr=False, compare=False)
+    place: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def of_bytes(cls, data: bytes, path: str | None = None) -> ImageRef:
@@ -46,7 +48,7 @@ class ImageRef:
         if held is not None:
             return held
         assert self.path is not None
-        data = read_file(Path(self.path))
+        data = read_file(found_from(self.path, self.place), remedy="put it back, or run the recipe again with --fresh")
         if image_digest(data) != self.key:
             raise DataError(f"{self.path} has changed since it was read in; run the recipe again with --fresh.")
         return data
@@ -65,12 +67,18 @@ def image_digest(data: bytes | bytearray | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
-def read_file(path: Path) -> bytes:
-    """A file's bytes; DataError if it cannot be read."""
+def found_from(path: str, place: str | Path) -> Path:
+    """A path as it is, from the working folder, or from another `place` where it leads nowhere from there."""
+    here = Path(path)
+    return here if here.is_absolute() or here.exists() else place / here
+
+
+def read_file(path: Path, *, remedy: str = "put it back, or leave it out") -> bytes:
+    """A file's bytes; DataError, which names the remedy, if it cannot be read."""
     if path.exists() and not path.is_file():  # a pipe may never end
         raise DataError(f"{path} is not a file; leave it out.")
     try:
         return path.read_bytes()
     except (OSError, ValueError) as error:  # the latter for names that no file can have
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} cannot be read ({reason}); put it back, or leave it out.") from error
+        raise DataError(f"{path} cannot be read ({reason}); {remedy}.") from error

@@ -4,6 +4,7 @@
     pairs.parquet           a, b (rows), label, weight, split (-1 none, 0 train, 1 validation, 2 test); each pair once, sorted
     rejects.parquet         file, row, reason, remedy
     counts.json             rows = accepted + rejected, and what they gave
+    remarks.json            what people should know of pictures, where there is anything
     parts/                  what was read of each shard beside its items, so that new input is added without reading the old
 
 Payloads are streamed. In memory are the ids and pairs (some 300 bytes an item, measured), never the payloads.
@@ -18,12 +19,14 @@ import numpy as np
 
 from likewise.artifacts.draft import Draft
 from likewise.data import links as by_row
+from likewise.data.corpus import Corpus
 from likewise.data.earlier import files_of
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
 from likewise.data.options import IngestOptions, LinkedOptions
 from likewise.data.part_files import reject_table
 from likewise.data.parts import Parts
+from likewise.data.picture_remarks import picture_remarks
 from likewise.data.shards import ingest_shards
 from likewise.errors import DataError
 from likewise.options import build
@@ -55,6 +58,7 @@ def ingest(draft: Draft, options: IngestOptions) -> None:
     draft.write_table("rejects.parquet", reject_table(rejects))
     counts = _counts(options, source, parts, pairs, repeated, len(rejects))
     draft.write_json("counts.json", counts)
+    draft.remark(list(picture_remarks(Corpus(draft))))
     wanted = getattr(options, "sample_size", None)
     if wanted and counts["rows"] < wanted:
         draft.say(f"sample_size = {wanted} is more than the data has; all {counts['rows']} rows are used.")

@@ -17,6 +17,7 @@ from likewise.data.contrast import equalized
 from likewise.errors import DataError
 from likewise.types import Float32, Float64, Int64
 
+WINDOW_FILE = "window.json"  # where a fitted window is kept
 MIDDLE = 0.5  # what every pixel of a constant frame becomes
 SIXTEEN_BITS = 1 << 16
 SMOOTHER = 0.9  # the share of its roughness that a frame of wrong bytes keeps at most once they are swapped

@@ -201,7 +201,7 @@ class ImagesOptions(LinkedOptions):
     items: ClassVar[Literal["text", "image", "features"]] = "image"
 
     frame: int = Field(0, ge=0)
-    """Which page of a picture of several pages is looked at."""
+    """Which page of a picture of several pages is read, counted from 0; the encoder reads the same."""
 
 
 class ImageFolderOptions(ImagesOptions):
@@ -308,7 +308,8 @@ class ImageItemsOptions(ImagesOptions):
 
     kind: Literal["image_items"] = "image_items"
     path: str
-    """A table, a folder of tables, or the folder of a run on pictures."""
+    """A table, a folder of tables, or the folder of a run on pictures. Relative paths of pictures start from the folder of their
+    table, but of a run's from where it was run."""
 
 
 class DigitsOptions(IngestOptions):

@@ -46,11 +46,12 @@ def for_people(payload: Sequence[Any]) -> tuple[str, pa.Array[Any]]:
     return TEXT, pa.array(payload, pa.string())
 
 
-def references(told: pa.Table, stored: Sequence[Callable[[], bytes | None]]) -> list[ImageRef]:
-    """References from a table with the columns `TOLD`, their bytes to be read when they are wanted."""
+def references(told: pa.Table, stored: Sequence[Callable[[], bytes | None]], place: str) -> list[ImageRef]:
+    """References from a table with the columns `TOLD`, their bytes to be read when they are wanted; `place` as of `ImageRef`."""
     path, digest, look = (told[name].to_pylist() for name in TOLD)
     return [
-        ImageRef(key, path=name, look=seen, stored=read) for name, key, seen, read in zip(path, digest, look, stored, strict=True)
+        ImageRef(key, path=name, look=seen, stored=read, place=place)
+        for name, key, seen, read in zip(path, digest, look, stored, strict=True)
     ]
 
 

@@ -7,6 +7,7 @@ HSV become RGB (colour profiles are not applied). Whatever cannot be had exactly
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,8 +45,11 @@ READERS: dict[str, type[ImageFile.ImageFile]] = {
     "GIF": GifImagePlugin.GifImageFile,
 }
 DRAFT_SCALES = (8, 4, 2)  # the parts of its size at which Pillow decodes a JPEG for less
+OUTLIERS = 0.005  # the share of a deep frame's pixels that a look cuts at each end
 GREY_SHAPE, DIFFERENCE_SHAPE, COLOR_SHAPE = (32, 32), (8, 9), (16, 16)
 EIGHT_BITS = "give uint8 [H, W, 3]"
+UNKNOWN_VALUES = "unknown pixel mode"  # what Pillow says of a TIFF that is whole, but whose kind of values it does not read
+OTHER_VALUES = "save it with 8 or 16 bits, or as float32"
 
 
 def decode(data: bytes, name: str, *, at_least: int | None = None, frame: int = 0) -> NDArray[Any]:
@@ -95,13 +99,14 @@ def small_look(pixels: NDArray[Any]) -> SmallLook:
     """The one small look that fingerprints are made of, of pixels as `decode` gives them.
 
     Means over areas (a box filter); grey is the luminance of ITU-R BT.601, `difference` the same at 9 × 8 pixels. Frames of more
-    than 8 bits are windowed by their least and greatest value first.
+    than 8 bits are windowed first, by their least and greatest value but for the outermost 0.5% at each end: one broken pixel
+    would leave all others alike.
     """
     if pixels.ndim == 3:
         image = Image.fromarray(pixels)
         gray = image.convert("L")
         return SmallLook(_small(gray, *GREY_SHAPE), _small(gray, *DIFFERENCE_SHAPE), _small(image, *COLOR_SHAPE))
-    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else _full_range(pixels))
+    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else _stretched(pixels))
     color = np.repeat(_small(image, *COLOR_SHAPE)[..., None], 3, axis=2)
     return SmallLook(_small(image, *GREY_SHAPE), _small(image, *DIFFERENCE_SHAPE), color)
 
@@ -175,7 +180,8 @@ def _refusing() -> Iterator[None]:
         raise Refused(told, "set it higher, or leave it alone") from None
     except Exception as error:  # decoders raise what they like: OSError, SyntaxError, ValueError, struct.error, AssertionError…
         told = " ".join(str(error).replace(";", ",").split()).rstrip(".")  # part of one sentence
-        raise Refused(f"cannot be decoded ({told or type(error).__name__})", AGAIN) from error
+        remedy = OTHER_VALUES if told == UNKNOWN_VALUES else AGAIN
+        raise Refused(f"cannot be decoded ({told or type(error).__name__})", remedy) from error
 
 
 def _loaded(reader: type[ImageFile.ImageFile], content: bytes, facts: Facts, at_least: int | None, frame: int) -> Image.Image:
@@ -321,9 +327,14 @@ def _small(image: Image.Image, height: int, width: int) -> UInt8:
     return small if small.dtype == np.uint8 else np.clip(np.round(small), 0, 255).astype(np.uint8)
 
 
-def _full_range(frame: NDArray[Any]) -> NDArray[np.float32]:
-    """A frame from its least value, 0, to its greatest, 255; float32. A constant one is 127.5."""
-    low, high = float(frame.min()), float(frame.max())
+def _stretched(frame: NDArray[Any]) -> NDArray[np.float32]:
+    """A frame with nearly its least value as 0 and nearly its greatest as 255, what lies outside cut; a constant one is 127.5."""
+    last = frame.size - 1
+    places = math.ceil(OUTLIERS * last), math.floor((1 - OUTLIERS) * last)
+    low, high = (float(value) for value in np.partition(frame, places, axis=None)[list(places)])
+    if not low < high:  # few values, or nearly all alike
+        low, high = float(frame.min()), float(frame.max())
     if low == high:
         return np.full(frame.shape, 127.5, np.float32)
-    return ((frame.astype(np.float64) - low) * (255 / (high - low))).astype(np.float32)
+    scaled = (frame.astype(np.float64) - low) * (255 / (high - low))
+    return scaled.clip(0, 255).astype(np.float32)

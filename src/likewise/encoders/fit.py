@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
+from likewise.data.picture_remarks import fitted_window, window_remarks
 from likewise.encoders.base import Encoder
 from likewise.encoders.options import ENCODER_KINDS
 from likewise.options import Options, build, load, options_of
-from likewise.types import Int64, Items
+from likewise.types import Int64
 
 if TYPE_CHECKING:
     from likewise.data.corpus import Corpus
@@ -22,15 +22,19 @@ STAGE_FILES = ("encoder.json", "model")
 
 
 def fit(draft: Draft, options: Options, corpus: Corpus, division: Division | None) -> None:
-    """The stage: build the encoder, fit it on `fitting_rows`, and write `encoder.json` and `model/`."""
-    if all(draft.has(name) for name in STAGE_FILES):
-        return
-    encoder: Encoder = build(options)
+    """The stage: build the encoder, fit it on `fitting_rows`, and write `encoder.json` and `model/`.
 
-    def shards() -> Iterator[Items]:
-        yield from corpus.items(fitting_rows(corpus, division))
-
-    save_encoder(draft, encoder.fit(shards()))
+    What window it has learnt for all frames is told, and written as remarks.json.
+    """
+    rows = fitting_rows(corpus, division)
+    if not all(draft.has(name) for name in STAGE_FILES):
+        encoder: Encoder = build(options)
+        save_encoder(draft, encoder.fit(corpus.items(rows)))
+    window, before = fitted_window(draft), fitted_window(draft.in_force)
+    if window is not None:
+        draft.remark(list(window_remarks(corpus, rows, window)))
+    if window is not None and before is not None and before != window:
+        draft.say(f"Before, that window was from {before.low:g} to {before.high:g}: every vector is computed again.")
 
 
 def fitting_rows(corpus: Corpus, division: Division | None) -> Int64:

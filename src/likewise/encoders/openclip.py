@@ -59,9 +59,9 @@ class OpenCLIPEncoder(PictureEncoder):
         """As of all pictures; and convolutions add up in another order where channels stand together."""
         return {**super().key_parts(role), "channels_last": self.options.channels_last}
 
-    def ready(self, picture: Any) -> Float32:
+    def shaped(self, frame: NDArray[Any]) -> Float32:
         """[3, h, w]: framed as OpenCLIP does it, then prepared."""
-        return self.processing(self._framing(self.frame(picture)))
+        return self.processing(self._framing(frame))
 
     def forward(self, prepared: Prepared) -> Tensor:
         """Unit vectors [B, D] float32."""

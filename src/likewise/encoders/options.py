@@ -77,7 +77,7 @@ class PixelOptions(Options):
     clahe: float | None = Field(None, gt=0)
     """Clip limit of a contrast-limited adaptive histogram equalisation, such as 2; None leaves the contrast as it is."""
     frame: int = Field(0, ge=0)
-    """Which page of a picture of several pages is read."""
+    """Which page of a picture of several pages is read. Where only this or [ingest] frame is given, the other is the same."""
 
     @model_validator(mode="after")
     def _limits_where_wanted(self) -> Self:

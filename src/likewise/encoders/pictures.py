@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise.data.image_refs import ImageRef
-from likewise.data.intensity import Window, window_of, windowed
+from likewise.data.intensity import WINDOW_FILE, Window, window_of, windowed
 from likewise.data.pixels import decode, from_array
 from likewise.encoders.base import Encoder
 from likewise.encoders.image_preprocessing import ImagePreprocessing
@@ -26,7 +26,6 @@ from likewise.errors import DataError
 from likewise.types import Float32, Int64, Items, Prepared, Role
 
 PATCH = 16  # a picture costs as many tokens as it has patches of this side, whatever the model
-WINDOW_FILE = "window.json"
 
 
 class PictureEncoder(Encoder):
@@ -42,22 +41,42 @@ class PictureEncoder(Encoder):
         super().__init__()
         self.window = window
         self._pixels = pixels
-        self._pictures = Pictures()
+        self._cut = Cut()
 
     def prepare(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Prepared:
-        """[B, 3, h, w] float32."""
-        return torch.from_numpy(np.stack([self.ready(picture) for picture in payload]))
+        """[B, 3, h, w] float32. With a `max_length` a sample is only tried: `remarks` counts it when it is prepared without."""
+        if max_length is None:
+            return torch.from_numpy(np.stack([self.ready(picture) for picture in payload]))
+        return torch.from_numpy(np.stack([self.shaped(self._frame(picture)[0]) for picture in payload]))
 
     def ready(self, picture: Any) -> Float32:
         """A picture as the model takes it: [3, h, w]. DataError for what cannot be decoded."""
-        return self.processing(self.frame(picture))
+        return self.shaped(self.frame(picture))
+
+    def shaped(self, frame: NDArray[Any]) -> Float32:
+        """What `frame` gives as the model takes it: [3, h, w]."""
+        return self.processing(frame)
 
     def frame(self, picture: Any) -> NDArray[Any]:
         """The pixels of a picture as the preprocessing takes them: uint8 [H, W, 3], or [H, W] float32 in [0, 1] of one channel.
 
         DataError for what cannot be decoded.
         """
-        return self._pictures.pixels(picture, self._pixels, self.processing.at_least, self.window)
+        frame, cut = self._frame(picture)
+        if frame.ndim == 2:
+            self._cut.add(cut, frame.size)
+        return frame
+
+    def _frame(self, picture: Any) -> tuple[NDArray[Any], int]:
+        """As `frame`, not counted; and how many pixels the window cuts off."""
+        pixels = pixels_of(picture, self.processing.at_least, self._pixels.frame)
+        if pixels.ndim == 3:
+            return pixels, 0
+        try:
+            return one_channel(pixels, self._pixels, self.window)
+        except DataError as error:
+            name = picture.name if isinstance(picture, ImageRef) else "a picture"
+            raise DataError(f"{name}: {error}") from error
 
     def key_parts(self, role: Role) -> Mapping[str, Any]:
         """JPEGs are decoded no larger than needed."""
@@ -65,7 +84,7 @@ class PictureEncoder(Encoder):
 
     def remarks(self) -> Sequence[str]:
         """What was cut off by the window, if anything was."""
-        return self._pictures.remarks()
+        return self._cut.remarks()
 
     def lengths(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Int64:
         """Patches of 16 × 16 [B]: the same for every picture."""
@@ -98,8 +117,20 @@ def laid_out(pixels: Tensor, *, channels_last: bool) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last) if channels_last else pixels
 
 
-class Pictures:
-    """Pictures to pixels, from many threads; it remembers how much the window has cut off."""
+def pixels_of(picture: Any, at_least: int, frame: int) -> NDArray[Any]:
+    """The pixels of an `ImageRef`, encoded bytes, an array or a PIL image, as `decode` gives them; of several pages that `frame`.
+
+    JPEGs are decoded to a shorter side of `at_least` or more. DataError for what is none of these, or cannot be decoded.
+    """
+    if isinstance(picture, ImageRef):
+        return decode(picture.read(), picture.name, at_least=at_least, frame=frame)
+    if isinstance(picture, bytes):
+        return decode(picture, "a picture", at_least=at_least, frame=frame)
+    return from_array(picture, "a picture")
+
+
+class Cut:
+    """How much the window has cut off, counted from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -111,29 +142,12 @@ class Pictures:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]  # a copy counts for itself
 
-    def pixels(self, picture: Any, options: PixelOptions, at_least: int, data: Window | None) -> NDArray[Any]:
-        """uint8 [H, W, 3], or float32 in [0, 1] [H, W] of one channel, of an `ImageRef`, encoded bytes, an array or a PIL image.
-
-        JPEGs are decoded to a shorter side of `at_least` or more. DataError for what is none of these, or cannot be decoded.
-        """
-        if isinstance(picture, ImageRef):
-            pixels = decode(picture.read(), picture.name, at_least=at_least, frame=options.frame)
-        elif isinstance(picture, bytes):
-            pixels = decode(picture, "a picture", at_least=at_least, frame=options.frame)
-        else:
-            pixels = from_array(picture, "a picture")
-        if pixels.ndim == 3:
-            return pixels
-        try:
-            frame, cut = one_channel(pixels, options, data)
-        except DataError as error:
-            name = picture.name if isinstance(picture, ImageRef) else "a picture"
-            raise DataError(f"{name}: {error}") from error
+    def add(self, cut: int, pixels: int) -> None:
+        """Count a frame of so many pixels, some of them cut."""
         with self._lock:
             self._frames += cut > 0
             self._cut += cut
-            self._pixels += pixels.size
-        return frame
+            self._pixels += pixels
 
     def remarks(self) -> Sequence[str]:
         """A sentence, if anything was cut off."""

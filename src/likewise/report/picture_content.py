@@ -38,7 +38,7 @@ class VectorQuality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """`sheet` is a sample of all, `alike` are some of `groups` groups of near-duplicates, `warnings` what people should know."""
+    """`sheet` is a sample of all, `alike` are some of `groups` groups of near-duplicates, `remarks` what people should know."""
 
     total: int
     sheet: Sequence[Thumbnail]
@@ -46,4 +46,4 @@ class Pictures:
     alike: Sequence[Sequence[Thumbnail]]
     galleries: Sequence[Gallery]
     quality: VectorQuality | None
-    warnings: Sequence[str]
+    remarks: Sequence[str]

@@ -47,7 +47,7 @@ def read_pictures(finished: Finished, options: ReportOptions) -> Pictures | None
         alike=alike,
         galleries=[] if vectors is None else list(_galleries(corpus, vectors)),
         quality=None if vectors is None else _quality(corpus, vectors, options),
-        warnings=tuple(_warnings(corpus)),
+        remarks=[sentence for stage in ("ingest", "fit") if stage in finished for sentence in finished[stage].remarks],
     )
 
 
@@ -109,7 +109,7 @@ def _galleries(corpus: Corpus, vectors: Float32) -> Iterator[Gallery]:
 def _quality(corpus: Corpus, vectors: Float32, options: ReportOptions) -> VectorQuality:
     rows = _spread(len(vectors), SAMPLE)
     sample = np.array(vectors[rows])
-    reference = None if options.reference is None else Reference.of(_reference(options.reference, vectors.shape[1]))
+    reference = None if options.reference is None else _reference(options.reference, vectors.shape[1])
     found = quality_of(sample, vectors.shape[1], reference)
     low = np.argsort(found.scores, kind="stable")[:LOWEST]
     below = found.scores < options.quality_threshold
@@ -120,34 +120,14 @@ def _quality(corpus: Corpus, vectors: Float32, options: ReportOptions) -> Vector
     return VectorQuality(found.scores, lowest, int(below.sum()), options.quality_threshold, drift)
 
 
-def _reference(path: str, dimension: int) -> Float32:
-    """The vectors of an .npy file, at most `SAMPLE` of them; DataError if it is none, or of another dimension."""
+def _reference(path: str, dimension: int) -> Reference:
+    """The vectors of an .npy file, at most `SAMPLE` of them; DataError if it has none of this dimension."""
     try:
         vectors = np.load(Path(path), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         told = first_line(error)
         raise DataError(f"[report] reference = {path} cannot be read ({told}); name an .npy file of vectors.") from error
-    shape = list(vectors.shape) if isinstance(vectors, np.ndarray) else "several arrays"
-    numbers = isinstance(vectors, np.ndarray) and np.issubdtype(vectors.dtype, np.floating)
-    if not numbers or vectors.ndim != 2 or not len(vectors) or vectors.shape[1] != dimension:
-        raise DataError(
-            f"[report] reference = {path} holds {shape}; name an .npy file of vectors [R, {dimension}] of this model."
-        )
-    sample: Float32 = np.array(vectors[_spread(len(vectors), SAMPLE)], dtype=np.float32)
-    return sample
-
-
-def _warnings(corpus: Corpus) -> Iterator[str]:
-    """What reading in has noticed."""
-    told = {
-        "swapped": "{} of 16 bits may have swapped bytes: neighbouring pixels would be far more alike the other way round",
-        "radiometric": "Measured temperatures beside the picture are in {}; what was taken is the picture shown",
-    }
-    for column, sentence in told.items():
-        if column not in corpus.columns:
-            continue
-        values = corpus.metadata(np.arange(len(corpus)), (column,))[column].to_pylist()
-        rows = np.flatnonzero([value is True for value in values])
-        if len(rows):
-            names = ", ".join(corpus.ids[row] for row in rows[:3].tolist()) + (", …" if len(rows) > 3 else "")
-            yield sentence.format(f"{len(rows):,} picture{'s' if len(rows) > 1 else ''} ({names})") + "."
+    if not isinstance(vectors, np.ndarray):
+        raise DataError(f"[report] reference = {path} holds several arrays; name an .npy file of vectors.")
+    some = vectors[_spread(len(vectors), SAMPLE)] if vectors.ndim else vectors
+    return Reference.given(some, dimension, f"[report] reference = {path}")

@@ -33,6 +33,7 @@ def test_an_id_with_two_images(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         deduplicate([first, second], tmp_path / "out")
     assert f'The id "b" stands for two different images, in {first} and in {second}, row 2' in str(caught.value)
+    assert str(caught.value).endswith("or keep the first of them with --on-conflict first.")
     assert not (tmp_path / "out").exists()
     report = deduplicate([first, second], tmp_path / "out", on_conflict="first")
     kept = read(tmp_path / "out")

@@ -33,8 +33,8 @@ def test_merged_tables_hold_all_rows_and_columns(tmp_path: Path, rows_per_file: 
     assert report.missing == {"width": (paths[1],), "camera": (paths[0],)}
     assert report.sentences() == [
         f"5 rows of 2 tables written to {len(written)} table{'s' if len(written) > 1 else ''}.",
-        f'The column "width" is null for the rows of {paths[1]}, which do not have it.',
-        f'The column "camera" is null for the rows of {paths[0]}, which do not have it.',
+        f'The column "width" is missing in 1 of 2 tables, such as {paths[1]}, and null for the rows from there.',
+        f'The column "camera" is missing in 1 of 2 tables, such as {paths[0]}, and null for the rows from there.',
     ]
 
 
@@ -66,3 +66,15 @@ def test_nothing_to_merge(tmp_path: Path) -> None:
     assert read(tmp_path / "out").schema.names == ["id", "group", "shard", "image"]
     with pytest.raises(DataError, match="rows_per_file is 0"):
         merge([path], tmp_path / "out2", rows_per_file=0)
+
+
+def test_columns_that_many_tables_lack_take_a_line_each(tmp_path: Path) -> None:
+    for number in range(12):
+        write(
+            tmp_path / "in" / f"{number:02d}.parquet", items([f"{number}"], ["x"], **({} if number % 4 else {"a": [1], "b": [2]}))
+        )
+    told = merge([tmp_path / "in"], tmp_path / "out").sentences()[1:]
+    assert told == [
+        f'The column "{name}" is missing in 9 of 12 tables, such as {tmp_path}/in/01.parquet, and null for the rows from there.'
+        for name in "ab"
+    ]

@@ -92,6 +92,6 @@ class _FirstOfEachId:
         else:
             raise DataError(
                 f'The id "{name}" stands for two different images, in {first} and in {path}, row {row}; '
-                "give each image an id of its own, or keep the first of them."
+                "give each image an id of its own, or keep the first of them with --on-conflict first."
             )
         return False

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from likewise.artifacts.artifact import MANIFEST
+from likewise.artifacts.artifact import MANIFEST, Artifact
 from likewise.artifacts.files import sync, sync_tree
 from likewise.artifacts.run import current
 from likewise.data.corpus import items_file
-from likewise.data.image_refs import DIGEST_BYTES
+from likewise.data.image_refs import DIGEST_BYTES, found_from
 from likewise.data.payloads import IMAGE, IMAGES
 from likewise.data.table import missing_column
 from likewise.errors import DataError, first_line
@@ -117,6 +117,35 @@ def slices(path: Path, columns: Sequence[str] | None = None, *, plain: bool = Tr
             yield table
 
 
+def found_by(path: Path) -> Callable[[str], Path]:
+    """How the paths of pictures in the table at `path` are found: relative ones start from its folder, but those that ingest
+    has written from the working folder, this one or that in which it was done.
+    """
+    if not (path.parent / MANIFEST).is_file():
+        return lambda name: path.parent / name
+    place = Artifact(path.parent).place
+    return lambda name: found_from(name, place)
+
+
+def anchored(table: pa.Table, path: Path) -> pa.Table:
+    """A slice of the table at `path`, to be written elsewhere: relative paths of pictures as absolute ones. What stands beside
+    the bytes of a picture is no path, but what it is called.
+    """
+    if IMAGE not in table.column_names or table.schema.field(IMAGE).type != IMAGES:
+        return table
+    images = table[IMAGE].combine_chunks()
+    parts = {part.name: images.field(part.name) for part in IMAGES}
+    held = parts["bytes"].is_valid().to_pylist()
+    found = found_by(path)
+    paths = [
+        name if stored or not name else str(found(name).absolute())
+        for name, stored in zip(parts["path"].to_pylist(), held, strict=True)
+    ]
+    parts["path"] = pa.array(paths, pa.string())
+    moved = pa.StructArray.from_arrays(list(parts.values()), fields=list(IMAGES), mask=images.is_null())
+    return table.set_column(table.column_names.index(IMAGE), IMAGE, moved)
+
+
 def filled_up(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with the columns and types of the schema, null where it has none."""
     columns = [
@@ -170,7 +199,7 @@ def copy_rows(tables: Sequence[Path], target: Path, kept: Callable[[pa.Table, Pa
             start = 0
             with Writer(folder / items_file(number), schema_of(path)) as writer:
                 for part in slices(path):
-                    writer.add(part.filter(kept(part, path, start)))
+                    writer.add(anchored(part, path).filter(kept(part, path, start)))
                     start += len(part)
 
 

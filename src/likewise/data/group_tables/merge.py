@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from likewise.data.corpus import items_file
-from likewise.data.group_tables.files import ID, Writer, filled_up, new_folder, schema_of, slices, tables_at
-from likewise.data.group_tables.words import counted, examples
+from likewise.data.group_tables.files import ID, Writer, anchored, filled_up, new_folder, schema_of, slices, tables_at
+from likewise.data.group_tables.words import counted
 from likewise.errors import DataError
 
 
@@ -28,7 +28,8 @@ class Merged:
         """The report in words."""
         told = [f"{counted(self.rows, 'row')} of {counted(self.tables, 'table')} written to {counted(self.written, 'table')}."]
         for column, paths in self.missing.items():
-            told.append(f'The column "{column}" is null for the rows of {examples(paths)}, which do not have it.')
+            lacking = f"{len(paths):,} of {counted(self.tables, 'table')}, such as {paths[0]}"
+            told.append(f'The column "{column}" is missing in {lacking}, and null for the rows from there.')
         return told
 
 
@@ -49,7 +50,7 @@ def merge(paths: Sequence[Path], target: Path, *, rows_per_file: int = 100_000) 
         for path in tables:
             for part in slices(path):
                 rows += len(part)
-                part = filled_up(part, united)
+                part = filled_up(anchored(part, path), united)
                 while len(part):
                     if not room:
                         open_one.close()

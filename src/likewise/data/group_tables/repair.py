@@ -11,7 +11,7 @@ from pathlib import Path
 from likewise.artifacts.artifact import MANIFEST
 from likewise.artifacts.files import replacing
 from likewise.data.corpus import items_file
-from likewise.data.group_tables.files import Writer, new_folder, schema_of, slices, tables_at
+from likewise.data.group_tables.files import Writer, anchored, new_folder, schema_of, slices, tables_at
 from likewise.data.group_tables.repair_plan import Plan
 from likewise.data.group_tables.words import counted
 from likewise.errors import DataError
@@ -64,7 +64,7 @@ def repair(paths: Sequence[Path], target: Path | None = None, *, dry_run: bool =
     tables = tables_at(paths)
     if target is not None and not dry_run:
         with new_folder(target) as folder:
-            found = tuple(_repaired(path, folder / items_file(number)) for number, path in enumerate(tables))
+            found = tuple(_repaired(path, folder / items_file(number), moved=True) for number, path in enumerate(tables))
         return Repaired(found, dry_run)
     found = tuple(_repaired(path, None) for path in tables)
     changed = [] if dry_run else [table.path.resolve() for table in found if table.changed]
@@ -77,8 +77,8 @@ def repair(paths: Sequence[Path], target: Path | None = None, *, dry_run: bool =
     return Repaired(found, dry_run)
 
 
-def _repaired(path: Path, written: Path | None) -> RepairedTable:
-    """Repair one table, and write it where asked to."""
+def _repaired(path: Path, written: Path | None, *, moved: bool = False) -> RepairedTable:
+    """Repair one table, and write it where asked to; `moved` to another folder."""
     plan = Plan(path, schema_of(path, plain=False))
     digests: Counter[str] = Counter()
     rows = 0
@@ -88,5 +88,5 @@ def _repaired(path: Path, written: Path | None) -> RepairedTable:
             repaired = plan.apply(part, rows, digests)
             rows += len(part)
             if writer is not None:
-                writer.add(repaired)
+                writer.add(anchored(repaired, path) if moved else repaired)
     return RepairedTable(path, rows, plan.changes, digests["filled"], digests["corrected"])
