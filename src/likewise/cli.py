@@ -363,9 +363,9 @@ def clean(
     """Remove artifacts of a run that are no longer in force, and unfinished ones."""
     import shutil
 
-    from likewise.artifacts.run import Run, leftovers
+    from likewise.artifacts.run import LOG, Run, leftovers
 
-    if not (folder / "recipe.toml").is_file():
+    if not (folder / LOG).is_file():
         raise UserError(f"{folder} is not a run; name a folder below runs/.")
     with Run(folder):
         found = leftovers(folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, Manifest
-from likewise.artifacts.run import CURRENT, current, leftovers
+from likewise.artifacts.run import CURRENT, LOG, current, leftovers
 from likewise.data.group_tables.words import counted
 from likewise.errors import DamagedArtifact, DataError, UserError
 from likewise.publishing.finished import RECIPE
@@ -74,7 +74,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _is_run(path: Path) -> bool:
-    return path.is_dir() and ((path / RECIPE).is_file() or bool(_pointers(path)))
+    return path.is_dir() and ((path / RECIPE).is_file() or (path / LOG).is_file() or bool(_pointers(path)))
 
 
 def _pointers(run: Path) -> list[Path]:
@@ -114,7 +114,10 @@ def _written(pointer: Path) -> float:
 def _remarks(artifact: Path) -> Iterator[Row]:
     """What the stage found that people should know."""
     if (artifact / REMARKS).is_file():
-        yield from (Row("remark", str(sentence)) for sentence in _json_file(artifact / REMARKS))
+        try:
+            yield from (Row("remark", str(sentence)) for sentence in Artifact(artifact).remarks)
+        except DamagedArtifact as error:
+            yield Row("remark", f"damaged: {error}")
 
 
 def _stage(run: Path, stage: str) -> str:

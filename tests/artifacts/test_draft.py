@@ -118,6 +118,15 @@ def test_replacing_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_working_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(strange)
+    monkeypatch.chdir(os.fsdecode(strange))
+    assert publish(draft(tmp_path)).place.endswith("caf\\xe9")
+    os.rmdir(strange)
+    assert publish(draft(tmp_path)).place == ""
+
+
 def test_a_stop_can_be_deferred(tmp_path: Path) -> None:
     unfinished, saved = draft(tmp_path), []
 

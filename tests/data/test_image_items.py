@@ -145,6 +145,16 @@ def test_tables_of_ingest_are_read_from_any_working_folder(tmp_path: Path, monke
         assert [ref.read() for ref in corpus.payload(range(3))] == [
             (tmp_path / "pictures" / name).read_bytes() for name in corpus.ids
         ]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in first.ids:  # others, of the same names
+        Path("pictures", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(77)).save(Path("pictures", name))
+    merge([Path("..") / written.path], Path("again"))
+    for corpus in (first, read(Path(), "third", path="again"), read(Path(), "fourth", path=str(Path("..") / written.path))):
+        assert [ref.read() for ref in corpus.payload(range(3))] == [
+            (tmp_path / "pictures" / name).read_bytes() for name in corpus.ids
+        ]
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "moved").mkdir()
     (tmp_path / "pictures").rename(tmp_path / "moved" / "pictures")
     monkeypatch.chdir(tmp_path / "moved")
@@ -152,3 +162,25 @@ def test_tables_of_ingest_are_read_from_any_working_folder(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"0\.jpg cannot be read .*; put it back, or run the recipe again with --fresh"):
         first.payload([0])[0].read()
+
+
+@pytest.mark.parametrize("manifest", ['{"mine": 1}', "[]", "no JSON"])
+def test_another_programs_manifest_is_no_reason_to_stop(manifest: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(picture(1)).save(tmp_path / "in" / "a.png")
+    images = pa.array([{"path": "a.png", "bytes": None, "digest": bytes(32), "look": None}], IMAGES)
+    pq.write_table(pa.table({"id": ["a"], "group": ["x"], "image": images}), tmp_path / "in" / "items-0.parquet")
+    (tmp_path / "in" / "manifest.json").write_text(manifest)
+    assert len(read(tmp_path, "items", path=str(tmp_path / "in"))) == 1
+
+
+@pytest.mark.parametrize("parts", [("bytes", "path"), ("digest", "path", "bytes")])
+def test_paths_of_other_programs_tables_are_made_absolute_too(parts: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    type_ = pa.struct([(name, pa.string() if name == "path" else pa.binary()) for name in parts])
+    rows = [{"path": "a.png"}, {"path": "named.png", "bytes": b"held"}, None]
+    table = pa.table({"id": ["a", "b", "c"], "group": ["x"] * 3, "image": pa.array(rows, type_)})
+    pq.write_table(table, tmp_path / "in" / "rows.parquet")
+    merge([tmp_path / "in"], tmp_path / "out")
+    told = pq.read_table(tmp_path / "out")["image"].to_pylist()
+    assert [each and each["path"] for each in told] == [str(tmp_path / "in" / "a.png"), "named.png", None]

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from heard import Heard
+from likewise import stages
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
+from likewise.artifacts.run import Run
 from likewise.data.corpus import Corpus
 from likewise.data.fingerprints import fingerprint
 from likewise.data.image_refs import ImageRef
@@ -259,6 +261,38 @@ def test_a_column_that_is_empty_in_one_table_has_the_type_of_the_others(tmp_path
     assert corpus.metadata(range(3))["n"].to_pylist() == [None, 7, None]
     assert corpus.metadata([0])["n"].type == "int64"
     assert [ref.read() for ref in corpus.payload(range(3))] == [file.read_bytes() for file in files]
+
+
+def test_columns_that_lose_all_their_values(tmp_path: Path) -> None:
+    """Tables a and c were given the type of b; then b has no values either, and a and c are taken over."""
+    root = write_pictures(tmp_path / "pictures", groups=1, each=3)
+    (tmp_path / "tables").mkdir()
+    files = sorted((root / "group0").iterdir())
+
+    def write(name: str, value: str) -> None:
+        row = f'{{"id": "{name}", "path": "{files["abc".index(name)]}", "n": {value}}}\n'
+        (tmp_path / "tables" / f"{name}.jsonl").write_text(row)
+
+    for name, value in (("a", "null"), ("b", "7"), ("c", "null")):
+        write(name, value)
+    options = ImageTableOptions(path=str(tmp_path / "tables"))
+    with Run(tmp_path / "run") as run:
+        run.stage(stages.ingest, options)
+    write("b", "null")
+    with Run(tmp_path / "run") as run:
+        again = run.stage(stages.ingest, options)
+    assert again is not None
+    corpus = Corpus(again)
+    assert corpus.metadata(range(3))["n"].to_pylist() == [None] * 3
+
+
+def test_a_table_whose_pictures_stand_in_another_one_has_any_type(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "pictures", groups=1, each=1)
+    (tmp_path / "tables").mkdir()
+    for name, value in (("a", "7"), ("b", "null")):
+        (tmp_path / "tables" / f"{name}.jsonl").write_text(f'{{"id": "a", "path": "group0/0.jpg", "n": {value}}}\n')
+    corpus = Corpus(ingested(tmp_path, ImageTableOptions(path=str(tmp_path / "tables"), images=str(root))))
+    assert corpus.metadata([0])["n"].to_pylist() == [7]
 
 
 def test_columns_of_several_types_are_told(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_windows(models: Path) -> None:
     assert ours.remarks() == []
     ours.prepare([thermal(), picture()])
     (told,) = ours.remarks()
-    assert re.match(r"The window cut off values in 1 frames \((9|10)\.\d\d% of the pixels of one channel\)", told)
+    assert re.match(r"The window cut off values in 1 frame \((9|10)\.\d\d% of the pixels of one channel\)", told)
     np.testing.assert_allclose(frames(gamma=2.0), frames() ** 2, atol=1e-6)
     assert not np.allclose(frames(clahe=2.0), frames())
     assert (

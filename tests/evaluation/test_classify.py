@@ -128,6 +128,12 @@ def test_the_sums_of_many_neighbours_are_those_of_a_loop() -> None:
         assert votes.share[query] == pytest.approx(sums[winner] / sum(sums.values()))
 
 
+def test_codes_may_be_more_than_items() -> None:
+    votes = vote(Neighbors(np.array([[0, 1], [1, 0]]), np.array([[0.9, 0.3], [0.8, 0.2]], np.float32), 0.0), np.array([3, 0]))
+    assert votes.winner.tolist() == [3, 0]
+    np.testing.assert_allclose(votes.share, [0.75, 0.8], rtol=1e-6)
+
+
 def test_nobody_may_vote() -> None:
     votes = vote(found([-np.inf, -np.inf], [-1, -1]), np.array([0, 1]))
     assert (votes.winner[0], votes.share[0]) == (-1, 0.0)

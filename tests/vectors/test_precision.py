@@ -101,7 +101,7 @@ def test_least_cosine_is_of_the_worst_row():
 
 
 def test_float32_on_a_gpu_is_no_tf32():
-    settings = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    settings = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
 
     def told() -> list[str]:
         return [setting.fp32_precision for setting in settings]
@@ -115,5 +115,9 @@ def test_float32_on_a_gpu_is_no_tf32():
 
     encoder, before = OnGpu(), told()
     InPrecision(encoder, "float32")(encoder.prepare(["a b"]))
-    assert encoder.seen == ["ieee", "ieee"]
+    assert encoder.seen == ["ieee"] * 3
+    assert told() == before
+    with precision._float32.exact():
+        InPrecision(encoder, "float32")(encoder.prepare(["a b"]))  # as in another thread, which ends first
+        assert told() == ["ieee"] * 3
     assert told() == before

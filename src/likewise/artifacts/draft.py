@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, FileRecord, Folder, Manifest, Origin
-from likewise.artifacts.files import replacing, sha256, sync, sync_tree, write_json
+from likewise.artifacts.files import replacing, sha256, sync, sync_tree, working_folder, write_json
 from likewise.errors import DamagedArtifact, Terminated
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Draft(Folder):
         """`earlier`: what the same stage made of the same options and inputs, when files outside were other ones; `in_force`:
         what the run has of this stage so far, whatever it was made of."""
         self.path = path
-        self.place = os.getcwd()
+        self.place = working_folder()
         self.stage = stage
         self.seed = seed
         self.earlier = earlier

@@ -41,7 +41,20 @@ def file_state(path: Path) -> list[Any]:
     Bytes of the path that are not UTF-8 are written as \\xNN, so that the state can be stored as JSON.
     """
     found = path.stat()
-    return [os.fsencode(path).decode("utf-8", "backslashreplace"), found.st_size, found.st_mtime_ns]
+    return [storable(path), found.st_size, found.st_mtime_ns]
+
+
+def storable(path: Path | str) -> str:
+    """A path as text that can be stored: bytes of it that are not UTF-8 are written as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def working_folder() -> str:
+    """Where the process works, as `storable` writes it; empty where that folder is gone."""
+    try:
+        return storable(os.getcwd())
+    except OSError:
+        return ""
 
 
 def digest(value: Any) -> str:

@@ -33,6 +33,7 @@ from likewise.errors import DamagedArtifact, UserError
 from likewise.options import Options
 
 CURRENT = "current"
+LOG = "log.jsonl"
 KEY = re.compile(r"[0-9a-f]{16}")  # the name of an artifact's folder, as `files.digest` gives it
 ABSENT = "not in the recipe"
 STAMPED = ("likewise", "torch", "numpy", "sentence-transformers", "transformers", "faiss-cpu", "pyarrow")
@@ -234,7 +235,7 @@ class Run:
 
     def _log(self, **event: Any) -> None:
         line = json.dumps({"time": round(time.time(), 3), **event}, ensure_ascii=False)
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 

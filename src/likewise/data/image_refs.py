@@ -18,8 +18,8 @@ class ImageRef:
     """One encoded image: its `data`, what is `stored` in a table, or the file `path` that had it when it was read in.
 
     `key` is the digest of those bytes. `stored` reads them when they are wanted, so that many references take no memory; it gives
-    None where the table has none. A relative path starts from the working folder or, where it leads nowhere, from `place`, the
-    working folder in which the image was read in. `look` holds the small look that fingerprints are made of, where it was taken.
+    None where the table has none. A relative path starts from the working folder or from `place`, the one in which the image was
+    read in: where the file is the same. `look` holds the small look that fingerprints are made of, where it was taken.
     """
 
     key: bytes = field(repr=False)
@@ -48,10 +48,12 @@ class ImageRef:
         if held is not None:
             return held
         assert self.path is not None
-        data = read_file(found_from(self.path, self.place), remedy="put it back, or run the recipe again with --fresh")
-        if image_digest(data) != self.key:
-            raise DataError(f"{self.path} has changed since it was read in; run the recipe again with --fresh.")
-        return data
+        here, there = Path(self.path), Path(self.place, self.path)
+        for path in (here, there) if here.exists() and there.exists() else (here if here.exists() else there,):
+            data = read_file(path, remedy="put it back, or run the recipe again with --fresh")
+            if image_digest(data) == self.key:
+                return data
+        raise DataError(f"{path} has changed since it was read in; run the recipe again with --fresh.")
 
     def with_look(self, look: bytes) -> ImageRef:
         """The same reference with its small look."""
@@ -65,12 +67,6 @@ class ImageRef:
 def image_digest(data: bytes | bytearray | memoryview) -> bytes:
     """BLAKE2b of the encoded bytes."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
-def found_from(path: str, place: str | Path) -> Path:
-    """A path as it is, from the working folder, or from another `place` where it leads nowhere from there."""
-    here = Path(path)
-    return here if here.is_absolute() or here.exists() else place / here
 
 
 def read_file(path: Path, *, remedy: str = "put it back, or leave it out") -> bytes:

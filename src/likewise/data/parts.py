@@ -72,7 +72,10 @@ class Parts:
                 self._tell()
 
     def match_columns(self) -> None:
-        """Give a column that is empty in one shard the type of its values in the others; DataError where these differ."""
+        """Give a column that is empty in one shard the type of its values in the others (texts, if none has any).
+
+        DataError where these differ.
+        """
         types: dict[str, tuple[pa.DataType, str]] = {}
         empty: dict[int, list[str]] = {}
         for number, shard in enumerate(self.shards):
@@ -86,7 +89,7 @@ class Parts:
                     held = f"holds {column.type} in {shard} and {before} in {elsewhere}"
                     raise DataError(f'The column "{column.name}" {held}; write it in one way.')
         for number, names in empty.items():
-            set_types(self._draft, number, {name: types[name][0] for name in names if name in types})
+            set_types(self._draft, number, {name: types[name][0] if name in types else pa.string() for name in names})
 
     @property
     def reused(self) -> int:

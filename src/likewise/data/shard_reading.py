@@ -86,7 +86,7 @@ def leave_out(draft: Draft, number: int, places: set[int]) -> None:
 
 def empty_columns(metadata: pq.FileMetaData) -> list[str]:
     """The columns of a file that hold no value, be it for want of rows."""
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    groups = [group for group in map(metadata.row_group, range(metadata.num_row_groups)) if group.num_rows]
     places = {metadata.schema.column(place).path: place for place in range(metadata.num_columns)}
     names = [name for name in metadata.schema.to_arrow_schema().names if name in places]
     return [name for name in names if all(_nulls(group.column(places[name])) == group.num_rows for group in groups)]

@@ -24,7 +24,7 @@ from likewise.data.options import IngestOptions
 from likewise.data.part_files import part_file, refuse, reject_table
 from likewise.data.payloads import FEATURES
 from likewise.errors import DataError
-from likewise.types import Int64, Items, Pairs, Reject, Remark, Source
+from likewise.types import Int64, Items, Pairs, Reject, Remark, Source, Withdrawn
 
 NO_PAIRS: Pairs[Int64] = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.float32))
 NO_ITEMS = pa.table({"id": pa.array([], pa.string()), "shard": pa.array([], pa.string())})
@@ -90,6 +90,9 @@ def _read(source: Source, name: str, *, stop: bool) -> _Shard:
             case Reject():
                 refuse(piece, stop=stop)
                 shard.rejects.append(piece)
+            case Withdrawn():
+                refuse(piece.reject, stop=stop)
+                shard = _Shard(name, rejects=[piece.reject])
             case Remark():
                 shard.remarks.append(piece.sentence)
             case _:

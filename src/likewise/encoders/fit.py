@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from likewise.artifacts.draft import Draft
 from likewise.data.picture_remarks import fitted_window, window_remarks
 from likewise.encoders.base import Encoder
 from likewise.encoders.options import ENCODER_KINDS
+from likewise.errors import DamagedArtifact
 from likewise.options import Options, build, load, options_of
 from likewise.types import Int64
 
@@ -30,10 +32,15 @@ def fit(draft: Draft, options: Options, corpus: Corpus, division: Division | Non
     if not all(draft.has(name) for name in STAGE_FILES):
         encoder: Encoder = build(options)
         save_encoder(draft, encoder.fit(corpus.items(rows)))
-    window, before = fitted_window(draft), fitted_window(draft.in_force)
-    if window is not None:
-        draft.remark(list(window_remarks(corpus, rows, window)))
-    if window is not None and before is not None and before != window:
+    window = fitted_window(draft)
+    if window is None:
+        return
+    draft.remark(list(window_remarks(corpus, rows, window)))
+    before = None
+    with suppress(DamagedArtifact):
+        before = fitted_window(draft.in_force)
+    if before not in (None, window):
+        assert before is not None
         draft.say(f"Before, that window was from {before.low:g} to {before.high:g}: every vector is computed again.")
 
 

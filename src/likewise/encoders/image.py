@@ -53,7 +53,7 @@ class ImageEncoder(PictureEncoder):
         return {
             "config": {name: str(config[name]) for name in sorted(config) if name not in VOLATILE_SETTINGS},
             "processing": self.processing.as_json(),
-            "pooling": self.options.pooling,
+            "pooling": "tokens of patches" if self.options.pooling == "patches" else self.options.pooling,
             "pixels": self._pixel_settings(),
             "single_channel": "repeated",
         }

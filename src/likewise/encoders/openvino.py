@@ -29,6 +29,7 @@ from likewise.encoders.image_preprocessing import ImagePreprocessing
 from likewise.encoders.options import OpenVINOEncoderOptions
 from likewise.encoders.pictures import PictureEncoder
 from likewise.errors import DataError, MissingExtra
+from likewise.openvino_core import core
 from likewise.options import Options
 from likewise.types import Float32, Prepared, Role
 
@@ -128,24 +129,21 @@ class OpenVINOEncoder(PictureEncoder):
     @cached_property
     def _compiled(self) -> tuple[Any, bool]:
         """The compiled model, and whether it takes several pictures at once."""
-        import openvino
-
-        core = openvino.Core()
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if self.options.precision == "bfloat16" else "f32"}
         model = self._model
         first = model.input(0).get_partial_shape()
         if first[0].is_dynamic:
-            return core.compile_model(model, "CPU", hint), True
+            return core().compile_model(model, "CPU", hint), True
         try:
             batched = model.clone()
             batched.reshape([-1, *(first[axis].get_length() for axis in range(1, 4))])
-            compiled = core.compile_model(batched, "CPU", hint)
+            compiled = core().compile_model(batched, "CPU", hint)
             two = np.zeros((2, *(first[axis].get_length() for axis in range(1, 4))), self._layout.dtype)
             if len(compiled(two)[0]) == 2:
                 return compiled, True
         except RuntimeError:  # the graph holds the number one somewhere inside
             pass
-        return core.compile_model(model, "CPU", hint), False
+        return core().compile_model(model, "CPU", hint), False
 
     def _infer(self, pixels: NDArray[Any]) -> NDArray[Any]:
         compiled, several = self._compiled
@@ -180,7 +178,7 @@ def _tapped(file: Path, options: OpenVINOEncoderOptions) -> Any:
         raise DataError(f'[encoder] model = "{options.model}" is not a file that ends in {", ".join(ENDINGS)}; name one.')
     _refuse_weights_elsewhere(file, options.model)
     try:
-        model = openvino.Core().read_model(str(file))
+        model = core().read_model(str(file))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
         raise DataError(f'[encoder] model = "{options.model}" cannot be read ({reason}); write it again.') from error

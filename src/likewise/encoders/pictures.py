@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from likewise.data.group_tables.words import counted
 from likewise.data.image_refs import ImageRef
 from likewise.data.intensity import WINDOW_FILE, Window, window_of, windowed
 from likewise.data.pixels import decode, from_array
@@ -86,6 +87,11 @@ class PictureEncoder(Encoder):
         """What was cut off by the window, if anything was."""
         return self._cut.remarks()
 
+    @property
+    def frames_cut(self) -> int:
+        """How many frames the window has cut anything off."""
+        return self._cut.frames
+
     def lengths(self, payload: Sequence[Any], role: Role = "document", max_length: int | None = None) -> Int64:
         """Patches of 16 × 16 [B]: the same for every picture."""
         height, width = self.processing.out
@@ -130,11 +136,11 @@ def pixels_of(picture: Any, at_least: int, frame: int) -> NDArray[Any]:
 
 
 class Cut:
-    """How much the window has cut off, counted from many threads."""
+    """How much the window has cut off, counted from many threads; `frames` of which anything was."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._frames = self._cut = self._pixels = 0
+        self.frames = self._cut = self._pixels = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -145,7 +151,7 @@ class Cut:
     def add(self, cut: int, pixels: int) -> None:
         """Count a frame of so many pixels, some of them cut."""
         with self._lock:
-            self._frames += cut > 0
+            self.frames += cut > 0
             self._cut += cut
             self._pixels += pixels
 
@@ -154,7 +160,7 @@ class Cut:
         if not self._cut:
             return []
         share = f"{self._cut / self._pixels:.2%} of the pixels of one channel"
-        return [f"The window cut off values in {self._frames:,} frames ({share}); widen it where they matter."]
+        return [f"The window cut off values in {counted(self.frames, 'frame')} ({share}); widen it where they matter."]
 
 
 def window_of_all(options: PixelOptions, shards: Iterable[Items]) -> Window | None:

@@ -126,7 +126,7 @@ def vote(found: Neighbors, codes: Int64) -> Votes:
     voted = np.where(there, codes[found.rows], -1)
     weight = np.where(there, np.maximum(found.scores, 0), 0).astype(np.float64)
     weight = np.where((weight == 0).all(axis=1, keepdims=True), there, weight)
-    ballots = np.arange(len(voted))[:, None] * (len(codes) + 1) + voted + 1  # a number for each query and label
+    ballots = np.arange(len(voted))[:, None] * (int(codes.max(initial=-1)) + 2) + voted + 1  # a number for each query and label
     ballot = np.unique(ballots, return_inverse=True)[1].reshape(voted.shape)
     total = np.bincount(ballot.ravel(), weights=weight.ravel())[ballot]  # of each neighbour's label
     first = total.argmax(axis=1)  # of equal sums the first, which is that of the nearer neighbour

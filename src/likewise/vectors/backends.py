@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from likewise.encoders.base import Encoder, to_device
 from likewise.errors import MissingExtra, RecipeError, first_line
+from likewise.openvino_core import core
 from likewise.types import Prepared
 from likewise.vectors.cache import EmbeddingCache, cache_key
 from likewise.vectors.options import Backend, Precision
@@ -68,7 +69,7 @@ class Way(NamedTuple):
 
     def __str__(self) -> str:
         if self.runtime:
-            return f"{self.precision} by {self.runtime}"
+            return f"{self.precision} by {self.runtime.split()[0]}"
         return self.precision if self.backend == "torch" else f"{self.precision} by {self.backend}"
 
 
@@ -117,12 +118,11 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
     it is OpenVINO, and that cannot compute the encoder.
     """
     prepared = to_device(prepared, encoder.device)
-    plain = InPrecision(encoder.in_float32(), "float32")
     exact: Tensor | None = None
     for way, following in zip(ways, [*ways[1:], None], strict=True):
         if way.exact:
-            break
-        exact = plain(prepared) if exact is None else exact
+            return InPrecision(encoder, "float32"), Settled(way, None)
+        exact = InPrecision(encoder.in_float32(), "float32")(prepared) if exact is None else exact
         try:
             computing = computing_by(encoder, way, lambda: prepared, lanes)
             found = computing(prepared)
@@ -141,7 +141,7 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
             say(f"{gap}; {way} is used because the recipe says so.")
             return computing, Settled(way, cosine)
         say(f"{gap}; {following} is {'used' if following.exact else 'tried'}.")
-    return plain, Settled(EXACT, None)
+    return InPrecision(encoder, "float32"), Settled(EXACT, None)
 
 
 def settle_once(
@@ -277,7 +277,7 @@ def _compile(encoder: Encoder, precision: Precision, example: Prepared, lanes: i
         model.reshape(dict(zip(model.inputs, map(openvino.PartialShape, shapes), strict=True)))
         hints = {"INFERENCE_PRECISION_HINT": version[1], "NUM_STREAMS": lanes, "INFERENCE_NUM_THREADS": version[2]}
         hints["ENABLE_CPU_PINNING"] = False  # threads that prepare batches need room, too
-        compiled = openvino.Core().compile_model(model, "CPU", hints)
+        compiled = core().compile_model(model, "CPU", hints)
     except Exception as error:  # of torch's tracing, OpenVINO's conversion and its plugin: each has its own classes
         raise NotConvertible(first_line(error)) from error
     _compiled[encoder] = (version, compiled)

@@ -167,10 +167,11 @@ class Extraction:
         self.batches = self._plan(roles, options)
         self.parts = list(parts(self.batches, options.part_items))
         self.total = sum(len(batch) for batch in self.batches)
-        free = options.precision == options.backend == "auto" and encoder.runtime is None
+        free = options.precision == options.backend == "auto"
         many = len(self.batches) >= MANY_BATCHES
-        few = free and self.total <= FEW_ITEMS
-        self._ways = [EXACT] if few else ways_for(encoder, options.precision, options.backend, much=many)
+        self._few = free and self.total <= FEW_ITEMS
+        plain = self._few and encoder.runtime is None
+        self._ways = [EXACT] if plain else ways_for(encoder, options.precision, options.backend, much=many)
         self._computing: Computing | None = None
         self._lanes = Lanes.of(encoder.device, self._ways[0], len(self.batches), options.workers)
         self.halved = 0
@@ -178,7 +179,7 @@ class Extraction:
     @cached_property
     def settled(self) -> Settled:
         """The way to compute: the first that agrees with float32 on a sample of the items."""
-        if not self.batches:
+        if not self.batches or self._few:
             return Settled(self._ways[0], None)
         items = hashlib.sha256(b"".join(self.survey.digests)).digest()
         lanes = self._lanes.threads

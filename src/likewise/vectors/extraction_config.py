@@ -46,8 +46,11 @@ class ExtractionConfig:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_workers", "prefetch_factor", "cache_bytes"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"ExtractionConfig({name}={getattr(self, name)}): give at least 1.")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise RecipeError(f"ExtractionConfig({name}={value!r}): give a whole number from 1 on.")
+        if not isinstance(self.pixels, PixelOptions):
+            raise RecipeError(f"ExtractionConfig(pixels={self.pixels!r}): give a PixelOptions.")
         if not 0 <= self.quality_threshold <= 1:
             raise RecipeError(f"ExtractionConfig(quality_threshold={self.quality_threshold}): give a number from 0 to 1.")
         if not self.timeout_seconds > 0:  # NaN, too

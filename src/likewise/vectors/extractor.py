@@ -92,7 +92,7 @@ class EmbeddingExtractor:
         self._optimized = False
         self._cache: EmbeddingCache | None = None
         self._reference: Reference | None = None
-        self._remarks: Sequence[str] = ()
+        self._frames_cut = 0  # that were told of
         self._stats = ExtractionStats()
         self._lock = threading.RLock()
 
@@ -114,7 +114,7 @@ class EmbeddingExtractor:
                 ) from error
             device = "cuda" if self.config.use_gpu and torch.cuda.is_available() else "cpu"
             self._encoder = encoder.to(device).eval()
-            self._work = None
+            self._work, self._frames_cut = None, 0
             log.info("%s on %s", name, device)
             return self
 
@@ -161,7 +161,7 @@ class EmbeddingExtractor:
         vectors = np.empty((len(pictures), work.encoder.dimension), dtype=np.float32)
         for batch, found in self._batches(work, pictures, keys, list(first.values())):
             vectors[batch] = found
-        self._tell_remarks(work.encoder)
+        self._tell_cut(work.encoder)
         every: Float32 = vectors[[first[key] for key in keys]]
         return every
 
@@ -404,13 +404,12 @@ class EmbeddingExtractor:
         if rejects:
             vectors[low] = np.nan
 
-    def _tell_remarks(self, encoder: ImageEncoder) -> None:
-        """Log what the encoder has to say, such as values that its window cut off, where it is new."""
+    def _tell_cut(self, encoder: ImageEncoder) -> None:
+        """Log what the window has cut off, where that is more than before."""
         with self._lock:
-            told, self._remarks = self._remarks, encoder.remarks()
-            for sentence in self._remarks:
-                if sentence not in told:
-                    log.warning(sentence)
+            before, self._frames_cut = self._frames_cut, encoder.frames_cut
+            if encoder.frames_cut > before:
+                log.warning(" ".join(encoder.remarks()))
 
     def _timeout(self, seconds: float) -> ExtractionTimeout:
         kept = " What was computed is in the cache." if self.config.cache_embeddings else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -99,23 +100,43 @@ class InPrecision:
             if self.precision == "bfloat16" and device == "cpu" and self._compiled is None:  # a compiler fuses its own
                 contexts.enter_context(ProductAttention())
             if self.precision == "float32" and device == "cuda":
-                contexts.enter_context(_without_tf32())
+                contexts.enter_context(_float32.exact())
             yield
 
 
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Products and convolutions of float32 on a GPU with all of its 24 bits; by default convolutions drop 13 of them."""
-    backends: Any = torch.backends  # whose settings have no types
-    settings = (backends.cuda.matmul, backends.cudnn.conv)
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
-        yield
-    finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
+class _Float32:
+    """Products and convolutions of float32 on a GPU with all of its 24 bits; by default convolutions drop 13 of them.
+
+    The settings are those of the process: the first thread makes them, the last one puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[str] = []
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Computing so within the block."""
+        backends: Any = torch.backends  # whose settings have no types
+        settings = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = [setting.fp32_precision for setting in settings]
+                for setting in settings:
+                    setting.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    for setting, value in zip(settings, self._before, strict=True):
+                        setting.fp32_precision = value
+
+
+_float32 = _Float32()
 
 
 def _converted(module: nn.Module, dtype: torch.dtype, known: dict[nn.Module, nn.Module] | None = None) -> nn.Module:

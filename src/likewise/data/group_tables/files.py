@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from likewise.artifacts.artifact import MANIFEST, Artifact
 from likewise.artifacts.files import sync, sync_tree
 from likewise.artifacts.run import current
 from likewise.data.corpus import items_file
-from likewise.data.image_refs import DIGEST_BYTES, found_from
+from likewise.data.image_refs import DIGEST_BYTES
 from likewise.data.payloads import IMAGE, IMAGES
 from likewise.data.table import missing_column
-from likewise.errors import DataError, first_line
+from likewise.errors import DamagedArtifact, DataError, first_line
 
 ID, GROUP = "id", "group"
 ROWS = 64  # images in memory at a time, and rows of a row group
@@ -119,31 +119,41 @@ def slices(path: Path, columns: Sequence[str] | None = None, *, plain: bool = Tr
 
 def found_by(path: Path) -> Callable[[str], Path]:
     """How the paths of pictures in the table at `path` are found: relative ones start from its folder, but those that ingest
-    has written from the working folder, this one or that in which it was done.
+    has written from where it was done or, if that is gone, from the working folder.
     """
-    if not (path.parent / MANIFEST).is_file():
-        return lambda name: path.parent / name
-    place = Artifact(path.parent).place
-    return lambda name: found_from(name, place)
+    place = path.parent
+    if (place / MANIFEST).is_file():
+        with suppress(DamagedArtifact):  # another program's, which has the same name
+            worked_in = Path(Artifact(place).place)
+            place = worked_in if worked_in.is_dir() else Path()
+    return lambda name: place / name
 
 
 def anchored(table: pa.Table, path: Path) -> pa.Table:
     """A slice of the table at `path`, to be written elsewhere: relative paths of pictures as absolute ones. What stands beside
     the bytes of a picture is no path, but what it is called.
     """
-    if IMAGE not in table.column_names or table.schema.field(IMAGE).type != IMAGES:
+    fields = {field.name: field for field in table.schema.field(IMAGE).type} if _holds_paths(table.schema) else {}
+    if not fields:
         return table
     images = table[IMAGE].combine_chunks()
-    parts = {part.name: images.field(part.name) for part in IMAGES}
-    held = parts["bytes"].is_valid().to_pylist()
+    parts = {name: images.field(name) for name in fields}
+    held = parts["bytes"].is_valid().to_pylist() if "bytes" in parts else [False] * len(images)
     found = found_by(path)
     paths = [
         name if stored or not name else str(found(name).absolute())
         for name, stored in zip(parts["path"].to_pylist(), held, strict=True)
     ]
     parts["path"] = pa.array(paths, pa.string())
-    moved = pa.StructArray.from_arrays(list(parts.values()), fields=list(IMAGES), mask=images.is_null())
+    moved = pa.StructArray.from_arrays(list(parts.values()), fields=list(fields.values()), mask=images.is_null())
     return table.set_column(table.column_names.index(IMAGE), IMAGE, moved)
+
+
+def _holds_paths(schema: pa.Schema) -> bool:
+    if IMAGE not in schema.names:
+        return False
+    type_ = schema.field(IMAGE).type
+    return pa.types.is_struct(type_) and any(field.name == "path" and pa.types.is_string(field.type) for field in type_)
 
 
 def filled_up(table: pa.Table, schema: pa.Schema) -> pa.Table:
