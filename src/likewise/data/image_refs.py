@@ -49,7 +49,7 @@ class ImageRef:
             return held
         assert self.path is not None
         here, there = Path(self.path), Path(self.place, self.path)
-        for path in (here, there) if here.exists() and there.exists() else (here if here.exists() else there,):
+        for path in [path for path in (here, there) if path.exists()] or [here]:
             data = read_file(path, remedy="put it back, or run the recipe again with --fresh")
             if image_digest(data) == self.key:
                 return data
