@@ -16,6 +16,7 @@ import torch
 from likewise.encoders.openvino import OpenVINOEncoder
 from likewise.encoders.options import OpenVINOEncoderOptions, PixelOptions
 from likewise.errors import DataError, MissingExtra, RecipeError
+from likewise.types import Int64
 from likewise.vectors.backends import Settled
 from likewise.vectors.extract import Extraction, extract
 from likewise.vectors.options import EmbedOptions
@@ -176,9 +177,11 @@ def test_it_is_not_traced_by_another_backend_and_says_what_computes(tmp_path: Pa
 def test_its_bfloat16_is_compared_with_float32_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, pictures, said = write_openvino(tmp_path), [picture(seed) for seed in range(33)], []
 
+    def fetch(rows: Int64) -> list[Any]:
+        return [pictures[row] for row in rows]
+
     def settled(precision: str) -> Settled:
         ours = encoder(path, precision=precision)
-        fetch = lambda rows: [pictures[row] for row in rows]  # noqa: E731
         return Extraction(ours, fetch, np.ones(len(pictures), np.int8), EmbedOptions(), say=said.append).settled
 
     found = settled("bfloat16")

@@ -208,9 +208,15 @@ class Run:
         self._log(event="started", stage=stage, key=origin.key)
         in_force = self._in_force(stage)
         earlier = in_force if in_force and in_force.manifest.lineage == origin.lineage and not self.fresh else None
-        reporter = _Logged(self.reporter, self._log)
-        told = {"earlier": earlier, "in_force": in_force}
-        draft = Draft(path, stage=stage, seed=self.seed, reporter=reporter, stop=self._stop, **told)
+        draft = Draft(
+            path,
+            stage=stage,
+            seed=self.seed,
+            reporter=_Logged(self.reporter, self._log),
+            earlier=earlier,
+            in_force=in_force,
+            stop=self._stop,
+        )
         began = time.monotonic()
         with measured_memory() as memory:
             try:

@@ -122,7 +122,7 @@ def check_same(processor: Any, processing: ImagePreprocessing, model: str) -> No
     picture = np.stack([across * 0.7, down * 0.9, 128 + 100 * np.sin(across / 40) * np.cos(down / 30)], axis=2).astype(np.uint8)
     try:
         theirs = np.asarray(processor(images=[Image.fromarray(picture)], return_tensors="np")["pixel_values"][0])
-    except Exception as error:  # whatever a processor stumbles over
+    except Exception as error:  # processors are others' code, and raise what they like
         raise DataError(f'[encoder] model = "{model}" cannot prepare a picture ({first_line(error)}); choose another.') from error
     ours = processing(picture)
     if theirs.shape != ours.shape or float(np.abs(theirs - ours).mean()) > SAME * float(theirs.std()):
