@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from likewise.data.image_refs import image_digest
 from likewise.errors import DataError, RecipeError
@@ -68,6 +68,14 @@ def cache_key(digest: bytes, model_version: str) -> bytes:
     return hashlib.blake2b(digest + model_version.encode(), digest_size=KEY_BYTES).digest()
 
 
+def one_vector(embedding: ArrayLike) -> NDArray[Any]:
+    """What is given as a vector [D] of numbers; DataError for anything else."""
+    vector = np.asarray(embedding)
+    if vector.dtype.kind not in "fiu" or vector.ndim != 1 or not vector.size:
+        raise DataError(f"An embedding of {vector.dtype} {list(vector.shape)} is no vector; give [D] numbers.")
+    return vector
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStats:
     """`entries` and live `bytes` of all processes; `hits`, `misses`, `damaged` and `evicted` since this object was made."""
@@ -109,10 +117,8 @@ class EmbeddingCache:
 
     def put(self, image_data: Any, model_version: str, embedding: ArrayLike) -> None:
         """Keep the vector [D] of an item; stored as float32. DataError for what is no vector of numbers."""
-        vector = np.asarray(embedding)
-        if vector.dtype.kind not in "fiu" or vector.ndim != 1 or not vector.size:
-            raise DataError(f"An embedding of {vector.dtype} {list(vector.shape)} is no vector; give [D] numbers.")
-        self.put_many([self._get_cache_key(image_data, model_version)], vector[None].astype(np.float32))
+        vector = one_vector(embedding).astype(np.float32)
+        self.put_many([self._get_cache_key(image_data, model_version)], vector[None])
 
     def get_many(self, keys: Sequence[bytes], dimension: int | None = None) -> list[Float32 | None]:
         """The vector of each key from `cache_key`, None where there is none, it is damaged, or it has another dimension."""

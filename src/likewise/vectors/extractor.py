@@ -32,7 +32,7 @@ from likewise.encoders.options import ImageEncoderOptions
 from likewise.errors import DataError, LikewiseError, RecipeError
 from likewise.types import Float32
 from likewise.vectors.backends import Settled, computing_by, settle_once, ways_for
-from likewise.vectors.cache import EmbeddingCache, cache_key, item_digest
+from likewise.vectors.cache import EmbeddingCache, cache_key, item_digest, one_vector
 from likewise.vectors.compute import Embed, TooLarge
 from likewise.vectors.daemons import daemon_threads
 from likewise.vectors.extraction_config import ExtractionConfig
@@ -168,10 +168,7 @@ class EmbeddingExtractor:
     def validate_embedding_quality(self, embedding: ArrayLike) -> float:
         """The quality of one vector [D] in [0, 1]: the least of its sub-scores `finite`, `dimension`, `norm`, `spread` and, after
         `use_reference`, `drift`; `likewise.vectors.quality` has the formulas. DataError for what is no vector."""
-        vector = np.asarray(embedding)
-        if vector.dtype.kind not in "fiu" or vector.ndim != 1 or not vector.size:
-            raise DataError(f"An embedding of {vector.dtype} {list(vector.shape)} is no vector; give [D] numbers.")
-        return float(quality_of(vector[None], self._opened().dimension, self._reference).scores[0])
+        return float(quality_of(one_vector(embedding)[None], self._opened().dimension, self._reference).scores[0])
 
     def use_reference(self, embeddings: ArrayLike) -> None:
         """Compare the quality of new vectors with these [R, D] from now on, of any length but zero; DataError for others."""
