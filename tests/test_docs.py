@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vision_model: Path)
     write_frames(tmp_path / "frames", 3)
     for group in ("empty", "person"):
         write_frames(tmp_path / "labelled" / group, 3, seed=10 if group == "person" else 20)
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars" / "labelled.tar", "w") as archive:
+        archive.add(tmp_path / "labelled", "")
     shutil.copytree(vision_model, tmp_path / "vision-model")
     recipe = packaged("infrared").replace("facebook/dinov2-small", "vision-model")
     (tmp_path / "infrared.toml").write_text(recipe, encoding="utf-8")

@@ -13,6 +13,7 @@ import typer
 from command_line import call
 from data.group_tables.tables import items, read, two_tables, write
 from likewise.cli import application
+from small_images import picture, write_archive
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
 
@@ -22,6 +23,29 @@ def test_tables_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert call(monkeypatch, "tables", "merge", tmp_path / "in", "--into", tmp_path / "out", "--rows-per-file", 2) == 0
     assert capsys.readouterr().out.startswith("5 rows of 2 tables written to 3 tables.\n")
     assert read(tmp_path / "out")["id"].to_pylist() == list("abcde")
+
+
+def test_archives_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "d 1 2 3 7 40.7 -74 12 1 0 0 40.8 -74.1 3 50 180 -5 0.5\n"
+    (tmp_path / "tars").mkdir()
+    write_archive(tmp_path / "tars" / "a.tar", {"v/0": picture(0)}, {"v/0": line})
+    write_archive(tmp_path / "tars" / "b.tar", {"v/1": picture(1)}, {"v/1": line.replace("3", "4", 1)})
+    command = ("tables", "read", tmp_path / "tars", "--into", tmp_path / "out", "--annotations", "street_view")
+    assert call(monkeypatch, *command) == 0
+    assert capsys.readouterr().out == (
+        f"{tmp_path / 'out' / 'a.tar'}: 1 picture of 1 group.\n{tmp_path / 'out' / 'b.tar'}: 1 picture of 1 group.\n"
+        "2 pictures of 2 archives, each a folder of its own.\n"
+    )
+    assert call(monkeypatch, *command, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(each["pictures"], each["reused"]) for each in told["archives"]] == [(1, True)] * 2
+    assert call(monkeypatch, "tables", "merge", tmp_path / "out", "--into", tmp_path / "merged") == 0
+    assert read(tmp_path / "merged")["id"].to_pylist() == ["0001_3", "0001_4"]
+    (tmp_path / "tars" / "b.tar").write_bytes(b"\1" * 2000)
+    assert call(monkeypatch, *command) == 2
+    assert "or go on without it by --on-bad reject." in capsys.readouterr().err
+    assert call(monkeypatch, *command, "--on-bad", "reject") == 0
+    assert f"{tmp_path / 'tars' / 'b.tar'} is left out: " in capsys.readouterr().out
 
 
 def test_a_report_for_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -267,7 +267,7 @@ def export(
 
 @application.command()
 def inspect(path: Path, as_json: AsJson = False) -> None:
-    """Tell what a file, a folder of Parquet tables, an artifact or a run holds."""
+    """Tell what a file, a folder of Parquet tables, an artifact, a run or a folder of runs holds."""
     from likewise.inspecting import inspect as work
 
     found = work(path)
@@ -278,12 +278,40 @@ def inspect(path: Path, as_json: AsJson = False) -> None:
 
 
 tables = typer.Typer(
-    help="Work on Parquet tables of grouped items: merge them, drop repeated ids and small groups, repair older ones.",
+    help="Work on Parquet tables of grouped items: read them from archives, merge them, drop repeated ids and small groups, "
+    "repair older ones.",
     no_args_is_help=True,
 )
 application.add_typer(tables, name="tables")
 Tables = Annotated[list[Path], typer.Argument(metavar="TABLES", help="Parquet files, and folders of them.")]
 Into = Annotated[Path, typer.Option("--into", help="The new folder to write.")]
+
+
+@tables.command("read")
+def read_tables(
+    paths: Annotated[list[Path], typer.Argument(metavar="ARCHIVES", help="Tar archives of pictures, and folders of them.")],
+    into: Annotated[Path, typer.Option("--into", help="The folder of what is read; each archive gets a folder in it.")],
+    annotations: Annotated[
+        Literal["none", "street_view"], typer.Option("--annotations", help="What stands beside each picture.")
+    ] = "none",
+    group_from_folder: Annotated[
+        bool, typer.Option("--group-from-folder", help="The first folder in an archive names the group of its pictures.")
+    ] = False,
+    frame: Annotated[int, typer.Option("--frame", min=0, help="Which page is read of a picture of several.")] = 0,
+    on_bad: Annotated[
+        Literal["stop", "reject"], typer.Option("--on-bad", help="What cannot be read ends the work, or is left out and told.")
+    ] = "stop",
+    as_json: AsJson = False,
+) -> None:
+    """Read tar archives of pictures, each into tables of its own; what was read before and has not changed is not read again."""
+    from likewise.console import reporter
+    from likewise.data.group_tables.read import read_archives
+    from likewise.data.options import ImageArchiveOptions
+
+    options = ImageArchiveOptions(
+        path="", annotations=annotations, group_from_folder=group_from_folder, frame=frame, on_bad=on_bad
+    )
+    _report(read_archives(paths, into, options, reporter=reporter()), as_json)
 
 
 @tables.command("merge")

@@ -1,4 +1,4 @@
-"""`likewise inspect PATH`: what a run, an artifact, a model, a table, a folder of tables or an array holds."""
+"""`likewise inspect PATH`: what a run, a folder of runs, an artifact, a model, a table, a folder of tables or an array holds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def inspect(path: Path) -> Inspection:
         if belongs(path):
             return Inspection(path, kind, tuple(look(path)))
     endings = ".parquet, .csv, .tsv, .jsonl, .npy, .json, .toml"
-    folders = "a run, an artifact, a model folder, a folder of Parquet tables"
+    folders = "a run, a folder of runs, an artifact, a model folder, a folder of Parquet tables"
     raise UserError(f"{path} is none of what is known: {folders}, or a file ending in {endings}.")
 
 
@@ -99,6 +99,23 @@ def _run(path: Path) -> Iterator[Row]:
         yield from _remarks(_in_force(pointer))
     if (path / "report.html").is_file():
         yield Row("page", str(path / "report.html"))
+
+
+def _holds_runs(path: Path) -> bool:
+    return path.is_dir() and any(map(_is_run, path.iterdir()))
+
+
+def _runs(path: Path) -> Iterator[Row]:
+    """Each run in a line; of archives that `likewise tables read` has read, what is in all of them together."""
+    runs = sorted(filter(_is_run, path.iterdir()))
+    for run in runs:
+        verdict = run / "verdict.json"
+        stages = ", ".join(pointer.parent.name for pointer in sorted(_pointers(run), key=_written))
+        told = str(_json_object(verdict).get("sentence", "")) if verdict.is_file() else stages or "unfinished"
+        yield Row(run.name, f"{told}; {size(_size(run))}")
+    if not any((run / RECIPE).is_file() for run in runs):
+        yield from _grouped(path)
+    yield Row("size", size(_size(path)))
 
 
 def _in_force(pointer: Path) -> Path:
@@ -464,6 +481,7 @@ KINDS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Iterator[Row]]]
     ("run", _is_run, _run),
     ("model", _is_model, _model),
     ("tables", _holds_tables, _tables),
+    ("runs", _holds_runs, _runs),
     ("table", _ends(".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz"), _table),
     ("array", _ends(".npy"), _array),
     ("json", _ends(".json"), _json),

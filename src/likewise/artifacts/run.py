@@ -102,9 +102,7 @@ class Run:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(
-                f"{self.folder} is in use by another run; wait for it, or name another folder with --folder."
-            ) from None
+            raise UserError(f"{self.folder} is in use by another run; wait for it, or name another folder.") from None
         if threading.current_thread() is threading.main_thread():
             self._handler = signal.signal(signal.SIGTERM, self._terminate)
         return self

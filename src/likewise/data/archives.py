@@ -74,17 +74,19 @@ class ImageArchiveSource:
 
     @cached_property
     def _archives(self) -> dict[str, Path]:
-        path = Path(self._options.path)
-        if path.is_dir():
-            found = sorted(
-                file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
-            )
-            if not found:
-                raise DataError(f"{path} holds no archive; put {', '.join(ENDINGS)} files there, or name another folder.")
-            return {safe_name(file.name): file for file in found}
+        return {safe_name(path.name): path for path in archives_at(Path(self._options.path))}
+
+
+def archives_at(path: Path) -> list[Path]:
+    """The archives of a folder, by name, or the one that is named; DataError where there is none."""
+    if not path.is_dir():
         if not path.is_file():
-            raise DataError(f"{path} does not exist; name an archive, or a folder of archives, as [ingest] path.")
-        return {safe_name(path.name): path}
+            raise DataError(f"{path} does not exist; name an archive, or a folder of archives.")
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith("."))
+    if not found:
+        raise DataError(f"{path} holds no archive; put {', '.join(ENDINGS)} files there, or name another folder.")
+    return found
 
 
 def _annotated(pair: Pair, path: Path) -> Wanted | Reject:

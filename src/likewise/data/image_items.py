@@ -63,4 +63,11 @@ class ImageItemsSource:
 
     @cached_property
     def _tables(self) -> dict[str, Path]:
-        return {safe_name(path.stem): path for path in tables_at([Path(self._options.path)])}
+        """The tables by their names or, where those are in several folders, by these and their names."""
+        root = Path(self._options.path)
+        tables = tables_at([root])
+        several = len({path.parent for path in tables}) > 1
+        names = [path.name.removesuffix(".parquet") for path in tables]
+        if several:
+            names = [f"{path.relative_to(root).parts[0]}-{name}" for path, name in zip(tables, names, strict=True)]
+        return {safe_name(name): path for name, path in zip(names, tables, strict=True)}

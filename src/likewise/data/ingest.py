@@ -85,7 +85,8 @@ def _check(options: IngestOptions, parts: Parts, pairs: RowLinks, rejects: list[
     if not parts.rows:
         raise DataError(f"[ingest] found nothing in {_named(options)}; name a source that has something.")
     if not parts.items and not options.needs_positives:
-        raise DataError(f"[ingest] could use none of {parts.rows} rows of {_named(options)}; the first: {rejects[0]}")
+        none = f"[ingest] could use none of {parts.rows} rows of {_named(options)}; the first: "
+        raise DataError(f"{none if len(rejects) > 1 else ''}{rejects[0]}")
     if not options.needs_positives or bool((pairs.label == 1).any()):
         return
     if rejects:

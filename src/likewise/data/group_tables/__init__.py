@@ -1,4 +1,4 @@
-"""Tables of grouped items, worked on as Parquet files: merged, freed of repeated ids and of small groups, repaired, summarised.
+"""Tables of grouped items, as Parquet files: read from archives, merged, freed of repeated ids and small groups, repaired.
 
 Tables have the columns `id` (string), `group` (string; null means none), `shard`, `image` (see `payloads.IMAGES`) and any
 metadata. Relative paths of pictures start from the folder of their table, those of ingest from where it was done; tables that are
