@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Draft
 from likewise.artifacts.run import versioned
+from likewise.data.options import INGEST_VERSION
 from likewise.options import Options, load
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _classes(looks: Artifact | None) -> NDArray[np.int64]:
     return cast("NDArray[np.int64]", looks.array("classes.npy"))
 
 
-@versioned(2)
+@versioned(INGEST_VERSION)
 def ingest(draft: Draft, options: Any) -> None:
     """Source → items, pairs, rejects."""
     from likewise.data import ingest as work

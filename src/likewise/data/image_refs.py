@@ -65,8 +65,8 @@ class ImageRef:
 
 
 def image_digest(data: bytes | bytearray | memoryview) -> bytes:
-    """BLAKE2b of the encoded bytes."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+    """SHA-256 of the encoded bytes: processors compute it, in less than half the time of BLAKE2b."""
+    return hashlib.sha256(data).digest()
 
 
 def read_file(path: Path, *, remedy: str = "put it back, or leave it out") -> bytes:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from likewise.artifacts.draft import Draft
+from likewise.artifacts.run import versioned
 from likewise.data import links as by_row
 from likewise.data.corpus import Corpus
 from likewise.data.earlier import files_of
 from likewise.data.links import RowLinks
 from likewise.data.marks import read_marks
-from likewise.data.options import IngestOptions, LinkedOptions
+from likewise.data.options import INGEST_VERSION, IngestOptions, LinkedOptions
 from likewise.data.part_files import reject_table
 from likewise.data.parts import Parts
 from likewise.data.picture_remarks import picture_remarks
@@ -33,6 +34,7 @@ from likewise.options import build
 from likewise.types import SPLITS, Reject, Source
 
 
+@versioned(INGEST_VERSION)
 def ingest(draft: Draft, options: IngestOptions) -> None:
     """Read the source that the options describe; a shard that an earlier attempt wrote whole, or whose files an earlier run has
     read, is not read again.

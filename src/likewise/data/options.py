@@ -13,6 +13,7 @@ from likewise.data.events.options import CutOptions, GeneratorOptions
 from likewise.options import Options
 from likewise.types import Scope
 
+INGEST_VERSION = 3  # of what ingest writes: rises when the same source gives other files
 ImageHash = Literal["phash", "dhash"]
 
 

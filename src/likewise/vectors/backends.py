@@ -11,6 +11,7 @@ import importlib.util
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -122,13 +123,12 @@ def settle(encoder: Encoder, prepared: Prepared, ways: Sequence[Way], say: Say, 
     for way, following in zip(ways, [*ways[1:], None], strict=True):
         if way.exact:
             return InPrecision(encoder, "float32"), Settled(way, None)
-        exact = InPrecision(encoder.in_float32(), "float32")(prepared) if exact is None else exact
         try:
             computing = computing_by(encoder, way, lambda: prepared, lanes)
-            found = computing(prepared)
-            if way.backend == "openvino":
-                _check_traced(computing, prepared, found)
-            cosine = least_cosine(exact, found)
+            with ThreadPoolExecutor(1, "likewise-settle") as beside:  # OpenVINO's lane leaves processors free
+                trying = beside.submit(_tried, computing, prepared) if way.backend == "openvino" else None
+                exact = InPrecision(encoder.in_float32(), "float32")(prepared) if exact is None else exact
+            cosine = least_cosine(exact, trying.result() if trying else computing(prepared))
         except NotConvertible as error:
             if following is None or following.backend == "openvino":
                 raise RecipeError(f'[embed] backend = "openvino" cannot compute this encoder ({error}); use "torch".') from error
@@ -227,13 +227,15 @@ class _Traceable(nn.Module):
         return self.encoder({**self.example, **dict(zip(_tensors(self.example), tensors, strict=True))})  # type: ignore[no-any-return]
 
 
-def _check_traced(computing: Computing, prepared: Prepared, found: Tensor) -> None:
-    """NotConvertible where other items, and fewer, do not get vectors of their own: what was traced may hold its example."""
-    turned = _turned(prepared)
+def _tried(computing: Computing, prepared: Prepared) -> Tensor:
+    """Vectors of the sample. NotConvertible where other items, and fewer, do not get vectors of their own: what was traced may
+    hold its example."""
+    found, turned = computing(prepared), _turned(prepared)
     if turned is not None:
         again = computing(turned)
         if len(again) != 2 or least_cosine(found[:2].flip(0), again) < SAME:
             raise NotConvertible("it gives other items the vectors of the sample")
+    return found
 
 
 def _turned(prepared: Prepared) -> Prepared | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import random
 import time
@@ -109,12 +110,12 @@ def test_an_interrupted_reading_goes_on(
     folder = tars(tmp_path / "tars")
     original = module.ingest
 
+    @functools.wraps(original)  # with its name and version
     def interrupted(unfinished: Any, options: Any) -> None:
         if options.path.endswith("2.tar"):
             raise KeyboardInterrupt
         original(unfinished, options)
 
-    interrupted.__name__ = "ingest"
     monkeypatch.setattr(module, "ingest", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(folder, tmp_path / "out")
