@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -344,10 +345,65 @@ def test_one_id_for_two_items_of_different_shards_is_an_error(tmp_path: Path, st
         ingest(draft(tmp_path, "ingest"), UnpairedOptions())
 
 
-def test_columns_may_not_change(tmp_path: Path, strange: type[Strange]) -> None:
-    strange.pieces = [Items("only", ["1"], ["one"], {"size": [1]}), Items("only", ["2"], ["two"], {"size": ["large"]})]
+@pytest.mark.parametrize("later", [{"size": ["large"]}, {}, {"size": [2], "weight": [3]}])
+def test_columns_may_not_change(tmp_path: Path, strange: type[Strange], later: dict[str, Any]) -> None:
+    strange.pieces = [Items("only", ["1"], ["one"], {"size": [1]}), Items("only", ["2"], ["two"], later)]
     with pytest.raises(DataError, match="columns that change from slice to slice"):
         ingest(draft(tmp_path, "ingest"), StrangeOptions())
+
+
+@pytest.mark.parametrize(
+    ("slices", "type_"),
+    [
+        ([[None, None], [None, 7], [None, None]], pa.int64()),
+        ([[None, None], [1, 2], [2.5, None]], pa.float64()),
+        ([[2.5, 1.0], [1, 2], [None, None]], pa.float64()),
+        ([[None, None], [None, None], [True, None]], pa.bool_()),
+        ([[None, None], [None, None], [None, None]], pa.string()),
+        ([["a", None], [None, None], [None, "b"]], pa.string()),
+    ],
+)
+def test_a_column_has_the_type_of_its_values_wherever_they_stand(
+    tmp_path: Path, strange: type[Strange], slices: list[list[Any]], type_: Any
+) -> None:
+    strange.pieces = [
+        Items("only", [f"{place}{row}" for row in range(2)], [f"{place} {row}" for row in range(2)], {"size": values})
+        for place, values in enumerate(slices)
+    ]
+    unfinished = draft(tmp_path, "ingest")
+    ingest(unfinished, UnpairedOptions())
+    artifact = publish(unfinished)
+    found = artifact.table("items-00000.parquet")
+    assert found.schema.field("size").type == type_
+    assert found["size"].to_pylist() == [value for values in slices for value in values]
+    assert found["text"].to_pylist() == [f"{place} {row}" for place in range(len(slices)) for row in range(2)]
+    assert not [name for name in artifact.manifest.files if "before" in name]
+
+
+def test_whole_numbers_that_others_cannot_hold_are_told(tmp_path: Path, strange: type[Strange]) -> None:
+    strange.pieces = [Items("only", ["1"], ["one"], {"size": [2**60 + 1]}), Items("only", ["2"], ["two"], {"size": [0.5]})]
+    with pytest.raises(DataError, match="columns that change from slice to slice"):
+        ingest(draft(tmp_path, "ingest"), UnpairedOptions())
+
+
+def test_whole_and_other_numbers_of_several_shards_go_together(tmp_path: Path, strange: type[Strange]) -> None:
+    sizes: dict[str, Any] = {"a": 1, "b": 2.5, "c": None}
+
+    class Three(Strange):
+        def shards(self) -> Sequence[str]:
+            return list(sizes)
+
+        def read(self, shard: str) -> Iterator[Any]:
+            yield Items(shard, [shard], [shard], {"size": [sizes[shard]]})
+
+    sys.modules["strange_source"].Strange = Three  # type: ignore[attr-defined]  # a stranger's module
+    unfinished = draft(tmp_path, "ingest")
+    ingest(unfinished, UnpairedOptions())
+    corpus = Corpus(publish(unfinished))
+    assert corpus.metadata(range(3))["size"].to_pylist() == [1.0, 2.5, None]
+    sizes["a"] = 2**60 + 1
+    with pytest.raises(DataError, match=r"columns of a cannot have the types of the other shards \(.*\); write them in one way"):
+        ingest(draft(tmp_path, "again"), UnpairedOptions())
 
 
 def test_data_may_need_no_pairs(tmp_path: Path, strange: type[Strange]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,26 +29,63 @@ def part_file(kind: str, number: int) -> str:
 
 
 class PartTable:
-    """Slices of one table, written as they come; the first one's columns hold for all."""
+    """Slices of one table, written as they come. A column has the type that holds its values in all of them."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         """`schema`: that of a table without any row."""
         self._path = path
         self._empty = self._schema = schema
         self._writer: pq.ParquetWriter | None = None
+        self._without: set[str] = set()  # columns that have no value so far, and so any type
 
     def add(self, table: pa.Table) -> None:
-        """Write a slice; DataError where it has other columns than the first."""
+        """Write a slice; DataError where it has other columns than the first, or values that go with none of its types."""
+        without = {name for name in table.column_names if table[name].null_count == len(table)}
         if self._writer is None:
-            self._schema = table.schema
-            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", write_page_checksum=True)
-        rows = IMAGE_ROWS if IMAGE in self._schema.names else GROUP_ROWS
+            self._schema, self._without = table.schema, without
+            self._open()
         try:
-            self._writer.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=rows)
-        except (KeyError, ValueError) as error:
+            schema = self._united(table.schema, without)
+            if schema != self._schema:
+                self._write_again(schema)
+            self._write(typed(table.select(schema.names), schema))
+        except (KeyError, ValueError, TypeError) as error:
             raise DataError(
                 f"{self._path.name} has columns that change from slice to slice ({error}); give every slice the same ones."
             ) from error
+        self._without &= without
+
+    def _united(self, given: pa.Schema, without: set[str]) -> pa.Schema:
+        fields = {}
+        if new := set(given.names) - set(self._schema.names):
+            raise KeyError(f"{', '.join(sorted(new))} not in the first slice")
+        for known in self._schema:
+            new = given.field(known.name).type
+            if known.name in without:
+                fields[known.name] = known.type
+            else:
+                fields[known.name] = new if known.name in self._without else united(known.type, new)
+        return pa.schema(fields)
+
+    def _open(self) -> None:
+        self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", write_page_checksum=True)
+
+    def _write(self, table: pa.Table) -> None:
+        assert self._writer is not None
+        self._writer.write_table(table, row_group_size=IMAGE_ROWS if IMAGE in self._schema.names else GROUP_ROWS)
+
+    def _write_again(self, schema: pa.Schema) -> None:
+        """What was written, with other types."""
+        assert self._writer is not None
+        self._writer.close()
+        before = self._path.with_name(f"{self._path.name}.before")
+        os.replace(self._path, before)
+        self._schema = schema
+        self._open()
+        with pq.ParquetFile(before, pre_buffer=False) as file:
+            for group in range(file.num_row_groups):
+                self._write(typed(file.read_row_group(group), schema))
+        before.unlink()
 
     def restart(self) -> None:
         """Forget what was written."""
@@ -61,6 +99,21 @@ class PartTable:
             self.add(self._schema.empty_table())
         assert self._writer is not None
         self._writer.close()
+
+
+def united(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """The type that holds the values of both, as float64 those of whole and other numbers; ArrowTypeError where none does."""
+    schemas = [pa.schema({"": type_}) for type_ in (first, second)]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+
+
+def typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows with the types of a schema; a column without a value takes any. ArrowInvalid where values would be lost."""
+    columns = [
+        pa.nulls(len(rows), field.type) if rows[field.name].null_count == len(rows) else rows[field.name].cast(field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def item_table(kind: str, items: Items, places: Sequence[int]) -> pa.Table:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.draft import Draft
 from likewise.data.earlier import earlier_number, take_over
-from likewise.data.part_files import part_file, refuse
+from likewise.data.part_files import part_file, refuse, united
 from likewise.data.shard_reading import ShardItems, empty_columns, in_order, leave_out, read_back, read_shard, set_types
-from likewise.errors import DataError
+from likewise.errors import DataError, first_line
 from likewise.types import ParallelSource, Reject, Source
 
 KINDS = ("tally", "links", "rejects", "items")  # the items last: they say that all are whole
@@ -72,24 +72,31 @@ class Parts:
                 self._tell()
 
     def match_columns(self) -> None:
-        """Give a column that is empty in one shard the type of its values in the others (texts, if none has any).
+        """Give each column one type in all shards, which holds its values in all of them (texts, if none has any).
 
-        DataError where these differ.
+        DataError where there is no such type.
         """
         types: dict[str, tuple[pa.DataType, str]] = {}
-        empty: dict[int, list[str]] = {}
+        names: dict[int, list[str]] = {}
         for number, shard in enumerate(self.shards):
             metadata = pq.read_metadata(self._draft.file(part_file("items", number)))
-            empty[number] = empty_columns(metadata)
-            for column in metadata.schema.to_arrow_schema():
-                if column.name in empty[number]:
+            schema, empty = metadata.schema.to_arrow_schema(), set(empty_columns(metadata))
+            names[number] = schema.names
+            for column in schema:
+                if column.name in empty:
                     continue
                 before, elsewhere = types.setdefault(column.name, (column.type, shard))
-                if not column.type.equals(before):
+                try:
+                    types[column.name] = united(before, column.type), elsewhere
+                except pa.ArrowException:
                     held = f"holds {column.type} in {shard} and {before} in {elsewhere}"
-                    raise DataError(f'The column "{column.name}" {held}; write it in one way.')
-        for number, names in empty.items():
-            set_types(self._draft, number, {name: types[name][0] if name in types else pa.string() for name in names})
+                    raise DataError(f'The column "{column.name}" {held}; write it in one way.') from None
+        for number, columns in names.items():
+            try:
+                set_types(self._draft, number, {name: types[name][0] if name in types else pa.string() for name in columns})
+            except pa.ArrowInvalid as error:
+                told = f"The columns of {self.shards[number]} cannot have the types of the other shards ({first_line(error)})"
+                raise DataError(f"{told}; write them in one way.") from error
 
     @property
     def reused(self) -> int:

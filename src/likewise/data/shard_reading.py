@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.draft import Draft
 from likewise.data.links import LINKS
-from likewise.data.part_files import GROUP_ROWS, ITEMS, REJECTS, PartTable, item_table, part_file, refuse, reject_table
+from likewise.data.part_files import GROUP_ROWS, ITEMS, REJECTS, PartTable, item_table, part_file, refuse, reject_table, typed
 from likewise.data.payloads import IMAGE, TEXT, digests, kind_of, stored_digests
 from likewise.errors import DataError
 from likewise.types import Items, Links, Reject, Remark, Source, Tally, Withdrawn
@@ -93,18 +93,11 @@ def empty_columns(metadata: pq.FileMetaData) -> list[str]:
 
 
 def set_types(draft: Draft, number: int, types: Mapping[str, pa.DataType]) -> None:
-    """Write the file of a shard's items again where columns, which hold no value, have other types than these."""
+    """Write the file of a shard's items again where columns have other types than these, which hold their values."""
     schema = pq.read_schema(draft.file(part_file("items", number)))
-    changed = {name: type_ for name, type_ in types.items() if not schema.field(name).type.equals(type_)}
-    if not changed:
-        return
-
-    def typed(rows: pa.Table, start: int) -> pa.Table:
-        for name, type_ in changed.items():
-            rows = rows.set_column(rows.schema.get_field_index(name), name, pa.nulls(len(rows), type_))
-        return rows
-
-    _write_again(draft, number, typed)
+    wanted = pa.schema({field.name: types.get(field.name, field.type) for field in schema})
+    if wanted != schema:
+        _write_again(draft, number, lambda rows, start: typed(rows, wanted))
 
 
 def _nulls(column: pq.ColumnChunkMetaData) -> int | None:
