@@ -1,5 +1,6 @@
 """The command line on a small run: what it prints, and how it ends."""
 
+import errno
 import json
 import os
 import signal
@@ -133,6 +134,21 @@ def test_our_own_mistakes_end_with_exit_1(
     monkeypatch.setattr("likewise.pipeline.run", lambda *_, **__: 1 / 0)
     assert call(monkeypatch, "run", "small.toml") == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_no_fault_of_ours(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/small/embed")
+
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr("likewise.pipeline.run", full)
+    assert call(monkeypatch, "run", "small.toml") == 2
+    assert (
+        capsys.readouterr().err
+        == "likewise: runs/small/embed cannot be used (No space left on device); see to its rights and room.\n"
+    )
 
 
 def test_until_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

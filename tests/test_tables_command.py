@@ -33,8 +33,8 @@ def test_archives_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     command = ("tables", "read", tmp_path / "tars", "--into", tmp_path / "out", "--annotations", "street_view")
     assert call(monkeypatch, *command) == 0
     assert capsys.readouterr().out == (
-        f"{tmp_path / 'out' / 'a.tar'}: 1 picture of 1 group.\n{tmp_path / 'out' / 'b.tar'}: 1 picture of 1 group.\n"
-        "2 pictures of 2 archives, each a folder of its own.\n"
+        f"{tmp_path / 'tars' / 'a.tar'}: 1 picture of 1 group.\n{tmp_path / 'tars' / 'b.tar'}: 1 picture of 1 group.\n"
+        f"2 pictures of 2 archives in {tmp_path / 'out'}, a folder for each.\n"
     )
     assert call(monkeypatch, *command, "--json") == 0
     told = json.loads(capsys.readouterr().out)

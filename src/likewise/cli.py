@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from likewise.artifacts.files import storable
 from likewise.errors import LikewiseError, UserError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ DEMONSTRATIONS = {
     "images": "Handwritten digits that come with scikit-learn: which pictures show the same one?",
     "tracks": "Generated collision events: which hits belong to one particle? One candidate graph per event.",
 }
+NO_ROOM_OR_RIGHTS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 MATRIX_LABELS = 20  # a confusion matrix of more is too wide for a terminal; the most frequent mistakes are listed
 NEAREST_SHOWN = 3  # of the neighbours that voted; --json has all
 RunFolder = Annotated[Path | None, typer.Option("--run", help="A run's folder; by default the latest below runs/.")]
@@ -267,7 +270,7 @@ def export(
 
 @application.command()
 def inspect(path: Path, as_json: AsJson = False) -> None:
-    """Tell what a file, a folder of Parquet tables, an artifact, a run or a folder of runs holds."""
+    """Tell what a file, a folder of Parquet tables, of archives that were read, an artifact or a run holds."""
     from likewise.inspecting import inspect as work
 
     found = work(path)
@@ -283,7 +286,9 @@ tables = typer.Typer(
     no_args_is_help=True,
 )
 application.add_typer(tables, name="tables")
-Tables = Annotated[list[Path], typer.Argument(metavar="TABLES", help="Parquet files, and folders of them.")]
+Tables = Annotated[
+    list[Path], typer.Argument(metavar="TABLES", help="Parquet files, folders of them, runs, and what `read` wrote.")
+]
 Into = Annotated[Path, typer.Option("--into", help="The new folder to write.")]
 
 
@@ -304,14 +309,17 @@ def read_tables(
     as_json: AsJson = False,
 ) -> None:
     """Read tar archives of pictures, each into tables of its own; what was read before and has not changed is not read again."""
-    from likewise.console import reporter
+    from likewise.console import closing, reporter
     from likewise.data.group_tables.read import read_archives
     from likewise.data.options import ImageArchiveOptions
 
     options = ImageArchiveOptions(
         path="", annotations=annotations, group_from_folder=group_from_folder, frame=frame, on_bad=on_bad
     )
-    _report(read_archives(paths, into, options, reporter=reporter()), as_json)
+    heard = reporter()
+    with closing(heard):
+        found = read_archives(paths, into, options, reporter=heard)
+    _report(found, as_json)
 
 
 @tables.command("merge")
@@ -582,6 +590,10 @@ def main() -> None:
     except Exception as error:  # the last line of defence: our own mistake, told in one line
         if os.environ.get("LIKEWISE_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in NO_ROOM_OR_RIGHTS:
+            place = storable(error.filename) if isinstance(error.filename, str) else "A file"
+            typer.echo(f"likewise: {place} cannot be used ({error.strerror}); see to its rights and room.", err=True)
+            sys.exit(2)
         typer.echo(f"likewise: {type(error).__name__}: {error} (a fault of ours; likewise --debug … shows where)", err=True)
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""`likewise inspect PATH`: what a run, a folder of runs, an artifact, a model, a table, a folder of tables or an array holds."""
+"""`likewise inspect PATH`: what a run, an artifact, archives that were read, a model, tables or an array hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, Manifest
-from likewise.artifacts.run import CURRENT, LOG, current, leftovers
+from likewise.artifacts.run import CURRENT, LOG, current, is_stage, leftovers
+from likewise.data.group_tables.archive_list import LIST, ArchiveList
 from likewise.data.group_tables.words import counted
 from likewise.errors import DamagedArtifact, DataError, UserError
 from likewise.publishing.finished import RECIPE
@@ -66,7 +67,7 @@ def inspect(path: Path) -> Inspection:
         if belongs(path):
             return Inspection(path, kind, tuple(look(path)))
     endings = ".parquet, .csv, .tsv, .jsonl, .npy, .json, .toml"
-    folders = "a run, a folder of runs, an artifact, a model folder, a folder of Parquet tables"
+    folders = "a run, an artifact, archives that were read, a model folder, a folder of Parquet tables"
     raise UserError(f"{path} is none of what is known: {folders}, or a file ending in {endings}.")
 
 
@@ -101,26 +102,27 @@ def _run(path: Path) -> Iterator[Row]:
         yield Row("page", str(path / "report.html"))
 
 
-def _holds_runs(path: Path) -> bool:
-    return path.is_dir() and any(map(_is_run, path.iterdir()))
+def _holds_archives(path: Path) -> bool:
+    return (path / LIST).is_file()
 
 
-def _runs(path: Path) -> Iterator[Row]:
-    """Each run in a line; of archives that `likewise tables read` has read, what is in all of them together."""
-    runs = sorted(filter(_is_run, path.iterdir()))
-    for run in runs:
-        verdict = run / "verdict.json"
-        stages = ", ".join(pointer.parent.name for pointer in sorted(_pointers(run), key=_written))
-        told = str(_json_object(verdict).get("sentence", "")) if verdict.is_file() else stages or "unfinished"
-        yield Row(run.name, f"{told}; {size(_size(run))}")
-    if not any((run / RECIPE).is_file() for run in runs):
-        yield from _grouped(path)
+def _archives(path: Path) -> Iterator[Row]:
+    """What `likewise tables read` has read, an archive in a line, and all of them together."""
+    listed = ArchiveList.of(path)
+    assert listed is not None, "the list is there"
+    for name, entry in sorted(listed.archives.items()):
+        told = f"left out: {entry.fault}" if entry.fault else _stage(path, name) if entry.read else "not read to its end"
+        yield Row(name, told)
+    yield from _grouped(path)
+    for name, entry in sorted(listed.archives.items()):
+        if entry.read and (path / name / CURRENT).is_file():
+            yield from _remarks(_in_force(path / name / CURRENT))
     yield Row("size", size(_size(path)))
 
 
 def _in_force(pointer: Path) -> Path:
     """The folder of the artifact that a pointer names."""
-    return pointer.parent / pointer.read_text(encoding="utf-8").strip()
+    return pointer.parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _written(pointer: Path) -> float:
@@ -196,7 +198,7 @@ def _state(path: Path) -> str:
 
 def _contents(path: Path, manifest: Manifest) -> Iterator[Row]:
     """What is told about an index, which has a file of its own that says so, and about items in groups."""
-    if manifest.stage == "ingest":
+    if any(name.startswith("items-") for name in manifest.files):
         yield from _grouped(path)
     yield from _remarks(path)
     for name in ("index.json", "space.json", "counts.json"):
@@ -478,10 +480,11 @@ def _size(path: Path) -> int:
 
 KINDS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], Iterator[Row]]], ...] = (
     ("artifact", _is_artifact, _artifact),
+    ("artifact", is_stage, lambda path: _artifact(_in_force(path / CURRENT))),
+    ("archives", _holds_archives, _archives),
     ("run", _is_run, _run),
     ("model", _is_model, _model),
     ("tables", _holds_tables, _tables),
-    ("runs", _holds_runs, _runs),
     ("table", _ends(".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz"), _table),
     ("array", _ends(".npy"), _array),
     ("json", _ends(".json"), _json),

@@ -283,6 +283,12 @@ def current(folder: Path, stage: str) -> Artifact | None:
     return Artifact(folder / stage / name)
 
 
+def is_stage(folder: Path) -> bool:
+    """Whether a folder is that of a stage: something in it names the artifact in force."""
+    pointer = folder / CURRENT
+    return pointer.is_file() and KEY.fullmatch(pointer.read_bytes().strip().decode("utf-8", "replace")) is not None
+
+
 def versions() -> dict[str, str]:
     """The versions of what computes, for the manifest."""
     found = {"python": platform.python_version()}

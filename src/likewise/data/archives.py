@@ -83,7 +83,8 @@ def archives_at(path: Path) -> list[Path]:
         if not path.is_file():
             raise DataError(f"{path} does not exist; name an archive, or a folder of archives.")
         return [path]
-    found = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith("."))
+    named = (file for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith("."))
+    found = sorted(file for file in named if not file.is_dir())
     if not found:
         raise DataError(f"{path} holds no archive; put {', '.join(ENDINGS)} files there, or name another folder.")
     return found

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from likewise.data.group_tables.archive_list import LIST
 from likewise.data.group_tables.files import GROUP, ID, found_by, schema_of, slices, tables_at
 from likewise.data.images import Wanted, read_images
 from likewise.data.options import ImageItemsOptions
@@ -63,11 +64,11 @@ class ImageItemsSource:
 
     @cached_property
     def _tables(self) -> dict[str, Path]:
-        """The tables by their names or, where those are in several folders, by these and their names."""
+        """The tables by their names; those of archives that were read apart by the archives' names, too."""
         root = Path(self._options.path)
-        tables = tables_at([root])
-        several = len({path.parent for path in tables}) > 1
-        names = [path.name.removesuffix(".parquet") for path in tables]
-        if several:
-            names = [f"{path.relative_to(root).parts[0]}-{name}" for path, name in zip(tables, names, strict=True)]
-        return {safe_name(name): path for name, path in zip(names, tables, strict=True)}
+        named = {}
+        for path in tables_at([root]):
+            name = path.name.removesuffix(".parquet")
+            folder = path.relative_to(root).parts[0] if root.is_dir() else ""
+            named[safe_name(f"{folder}-{name}" if (root / LIST).is_file() else name)] = path
+        return named

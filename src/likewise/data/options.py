@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import re
 from importlib import metadata
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from likewise.data.events.options import CutOptions, GeneratorOptions
+from likewise.errors import UserError
 from likewise.options import Options
 from likewise.types import Scope
 
@@ -309,8 +311,17 @@ class ImageItemsOptions(ImagesOptions):
 
     kind: Literal["image_items"] = "image_items"
     path: str
-    """A table, a folder of tables, or the folder of a run on pictures. Relative paths of pictures start from the folder of their
-    table, but of a run's from where it was run."""
+    """A table, a folder of tables or of archives that were read apart, or the folder of a run on pictures. Relative paths of
+    pictures start from the folder of their table, but of a run's from where it was run."""
+
+    def outside(self) -> tuple[str, ...]:
+        """The tables that are read; of a run's folder the rest changes without them."""
+        from likewise.data.group_tables.files import tables_at
+
+        try:
+            return (*map(str, tables_at([Path(self.path)])), *((self.marks,) if self.marks else ()))
+        except UserError:
+            return super().outside()  # ingest says what is wrong
 
 
 class DigitsOptions(IngestOptions):

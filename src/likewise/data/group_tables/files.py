@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 
 from likewise.artifacts.artifact import MANIFEST, Artifact
 from likewise.artifacts.files import sync, sync_tree
-from likewise.artifacts.run import CURRENT, LOG, current
+from likewise.artifacts.run import current, is_stage
 from likewise.data.corpus import items_file
+from likewise.data.group_tables.archive_list import ArchiveList
 from likewise.data.image_refs import DIGEST_BYTES
 from likewise.data.payloads import IMAGE, IMAGES
 from likewise.data.table import missing_column
 from likewise.errors import DamagedArtifact, DataError, first_line
 
 ID, GROUP = "id", "group"
-INGEST = "ingest"
 ROWS = 64  # images in memory at a time, and rows of a row group
 SMALL_ROWS = 8192  # rows in memory at a time where no column that is read holds bytes
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises for damaged files
@@ -33,13 +33,16 @@ UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow ra
 def tables_at(paths: Sequence[Path]) -> list[Path]:
     """The Parquet files named, and those of the folders named, by name; DataError where there is none, or one twice.
 
-    Of a run, and of a folder that ingest has written, these are the tables of items; of other folders all that lie in them, or
-    else the tables of items of the runs that do, such as `likewise tables read` writes. DataError for an unfinished one.
+    Of a run, and of a folder that ingest or `likewise tables read` has written, these are the tables of items; of other folders
+    all that lie in them.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += _tables_in(path) or _tables_of_runs_in(path)
+            inside = _tables_in(path)
+            if not inside:
+                raise DataError(f"{path} holds no .parquet file; name a folder that does.")
+            found += inside
         elif path.is_file():
             found.append(path)
         else:
@@ -53,7 +56,10 @@ def tables_at(paths: Sequence[Path]) -> list[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    ingested = current(folder, INGEST)
+    listed = ArchiveList.of(folder)
+    if listed is not None:
+        return listed.tables()
+    ingested = current(folder, "" if is_stage(folder) else "ingest")
     place = folder if ingested is None else ingested.path
     ours = (place / MANIFEST).is_file()  # what ingest has written, of which other tables are no items
     return sorted(
@@ -62,21 +68,6 @@ def _tables_in(folder: Path) -> list[Path]:
         if file.name.lower().endswith(".parquet") and not file.name.startswith(".") and file.is_file()
         if file.name.startswith("items-") or not ours
     )
-
-
-def _tables_of_runs_in(folder: Path) -> list[Path]:
-    runs = runs_in(folder)
-    if not runs:
-        raise DataError(f"{folder} holds no .parquet file; name a folder that does.")
-    unfinished = next((run for run in runs if not (run / INGEST / CURRENT).is_file()), None)
-    if unfinished is not None:
-        raise DataError(f"{unfinished} was not read to its end; read it again, or name the others.")
-    return [table for run in runs for table in _tables_in(run)]
-
-
-def runs_in(folder: Path) -> list[Path]:
-    """The folders in a folder that are runs, by name."""
-    return sorted(run for run in folder.iterdir() if (run / LOG).is_file())
 
 
 def schema_of(path: Path, required: Sequence[str] = (), *, plain: bool = True) -> pa.Schema:
