@@ -111,8 +111,9 @@ def _archives(path: Path) -> Iterator[Row]:
     listed = ArchiveList.of(path)
     assert listed is not None, "the list is there"
     for name, entry in sorted(listed.archives.items()):
-        told = f"left out: {entry.fault}" if entry.fault else _stage(path, name) if entry.read else "not read to its end"
-        yield Row(name, told)
+        there = entry.read and (path / name / CURRENT).is_file()
+        bad = f": {entry.fault}" if entry.fault else ""
+        yield Row(name, _stage(path, name) if there else f"{'left out' if entry.left_out else 'not read to its end'}{bad}")
     yield from _grouped(path)
     for name, entry in sorted(listed.archives.items()):
         if entry.read and (path / name / CURRENT).is_file():
@@ -167,7 +168,7 @@ def _is_manifest(path: Path) -> bool:
 def _artifact(path: Path) -> Iterator[Row]:
     try:
         manifest = Manifest.read(path / MANIFEST)
-    except DamagedArtifact as error:
+    except (DamagedArtifact, OSError) as error:
         yield Row("state", f"damaged: {error}")
         return
     yield Row("stage", manifest.stage)

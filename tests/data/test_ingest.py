@@ -6,6 +6,7 @@ import json
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -348,7 +349,7 @@ def test_one_id_for_two_items_of_different_shards_is_an_error(tmp_path: Path, st
 @pytest.mark.parametrize("later", [{"size": ["large"]}, {}, {"size": [2], "weight": [3]}])
 def test_columns_may_not_change(tmp_path: Path, strange: type[Strange], later: dict[str, Any]) -> None:
     strange.pieces = [Items("only", ["1"], ["one"], {"size": [1]}), Items("only", ["2"], ["two"], later)]
-    with pytest.raises(DataError, match="columns that change from slice to slice"):
+    with pytest.raises(DataError, match="columns that change from row to row"):
         ingest(draft(tmp_path, "ingest"), StrangeOptions())
 
 
@@ -380,9 +381,22 @@ def test_a_column_has_the_type_of_its_values_wherever_they_stand(
     assert not [name for name in artifact.manifest.files if "before" in name]
 
 
-def test_whole_numbers_that_others_cannot_hold_are_told(tmp_path: Path, strange: type[Strange]) -> None:
-    strange.pieces = [Items("only", ["1"], ["one"], {"size": [2**60 + 1]}), Items("only", ["2"], ["two"], {"size": [0.5]})]
-    with pytest.raises(DataError, match="columns that change from slice to slice"):
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [
+        ("size", 2**60 + 1, 0.5),
+        ("size", 2**64, 1),
+        ("size", Decimal("1.25"), 0.5),
+        ("size", "x", b"x"),
+        ("size", {}, {}),
+        ("group", 1, 1.5),
+    ],
+)
+def test_values_that_do_not_go_together_are_told(
+    tmp_path: Path, strange: type[Strange], column: str, first: Any, second: Any
+) -> None:
+    strange.pieces = [Items("only", ["1"], ["one"], {column: [first]}), Items("only", ["2"], ["two"], {column: [second]})]
+    with pytest.raises(DataError, match=rf'columns that change from row to row .*{column}|"{column}" .*several types'):
         ingest(draft(tmp_path, "ingest"), UnpairedOptions())
 
 
@@ -402,7 +416,9 @@ def test_whole_and_other_numbers_of_several_shards_go_together(tmp_path: Path, s
     corpus = Corpus(publish(unfinished))
     assert corpus.metadata(range(3))["size"].to_pylist() == [1.0, 2.5, None]
     sizes["a"] = 2**60 + 1
-    with pytest.raises(DataError, match=r"columns of a cannot have the types of the other shards \(.*\); write them in one way"):
+    with pytest.raises(
+        DataError, match=r'column of a does not go with those of the other shards \("size" .*\); write it in one way'
+    ):
         ingest(draft(tmp_path, "again"), UnpairedOptions())
 
 

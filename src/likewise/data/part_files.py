@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,17 @@ class PartTable:
     def add(self, table: pa.Table) -> None:
         """Write a slice; DataError where it has other columns than the first, or values that go with none of its types."""
         without = {name for name in table.column_names if table[name].null_count == len(table)}
-        if self._writer is None:
-            self._schema, self._without = table.schema, without
-            self._open()
         try:
+            if self._writer is None:
+                self._schema, self._without = table.schema, without
+                self._open()
             schema = self._united(table.schema, without)
             if schema != self._schema:
                 self._write_again(schema)
             self._write(typed(table.select(schema.names), schema))
-        except (KeyError, ValueError, TypeError) as error:
-            raise DataError(
-                f"{self._path.name} has columns that change from slice to slice ({error}); give every slice the same ones."
-            ) from error
+        except (KeyError, TypeError, pa.ArrowException) as error:
+            told = f"{self._path.name} has columns that change from row to row ({error.args[0]})"
+            raise DataError(f"{told}; write each column in one way.") from error
         self._without &= without
 
     def _united(self, given: pa.Schema, without: set[str]) -> pa.Schema:
@@ -64,7 +64,7 @@ class PartTable:
             if known.name in without:
                 fields[known.name] = known.type
             else:
-                fields[known.name] = new if known.name in self._without else united(known.type, new)
+                fields[known.name] = new if known.name in self._without else united(known.name, known.type, new)
         return pa.schema(fields)
 
     def _open(self) -> None:
@@ -101,18 +101,31 @@ class PartTable:
         self._writer.close()
 
 
-def united(first: pa.DataType, second: pa.DataType) -> pa.DataType:
-    """The type that holds the values of both, as float64 those of whole and other numbers; ArrowTypeError where none does."""
-    schemas = [pa.schema({"": type_}) for type_ in (first, second)]
-    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+def united(name: str, first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """The type that holds a column's values of both, as float64 those of whole and other numbers; TypeError where none does.
+
+    Groups are names, and whole numbers are not made others.
+    """
+    if first.equals(second):
+        return first
+    exact = (pa.types.is_decimal, pa.types.is_binary, pa.types.is_string)  # others would lose digits, or become bytes
+    if name != "group" and not any(is_(type_) for is_ in exact for type_ in (first, second)):
+        schemas = [pa.schema({name: type_}) for type_ in (first, second)]
+        with suppress(pa.ArrowException):
+            return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    raise TypeError(f'"{name}" is {first} and {second}')
 
 
 def typed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows with the types of a schema; a column without a value takes any. ArrowInvalid where values would be lost."""
-    columns = [
-        pa.nulls(len(rows), field.type) if rows[field.name].null_count == len(rows) else rows[field.name].cast(field.type)
-        for field in schema
-    ]
+    """The rows with the types of a schema; a column without a value takes any. TypeError where values would be lost."""
+    columns = []
+    for field in schema:
+        column = rows[field.name]
+        try:
+            cast = pa.nulls(len(rows), field.type) if column.null_count == len(rows) else column.cast(field.type)
+        except pa.ArrowException as error:
+            raise TypeError(f'"{field.name}" cannot be {field.type}: {first_line(error)}') from error
+        columns.append(cast)
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -132,7 +145,7 @@ def item_table(kind: str, items: Items, places: Sequence[int]) -> pa.Table:
     for name in sorted(set(columns) - set(table)):
         try:
             values = pa.array(chosen(columns[name]))
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OverflowError) as error:
             raise DataError(
                 f'The column "{name}" of {items.shard} holds values of several types ({first_line(error)}); write it in one way.'
             ) from error

@@ -20,7 +20,7 @@ from likewise.artifacts.draft import Draft
 from likewise.data.earlier import earlier_number, take_over
 from likewise.data.part_files import part_file, refuse, united
 from likewise.data.shard_reading import ShardItems, empty_columns, in_order, leave_out, read_back, read_shard, set_types
-from likewise.errors import DataError, first_line
+from likewise.errors import DataError
 from likewise.types import ParallelSource, Reject, Source
 
 KINDS = ("tally", "links", "rejects", "items")  # the items last: they say that all are whole
@@ -87,16 +87,17 @@ class Parts:
                     continue
                 before, elsewhere = types.setdefault(column.name, (column.type, shard))
                 try:
-                    types[column.name] = united(before, column.type), elsewhere
-                except pa.ArrowException:
+                    both = united(column.name, before, column.type)
+                    types[column.name] = both, elsewhere if both.equals(before) else shard
+                except TypeError:
                     held = f"holds {column.type} in {shard} and {before} in {elsewhere}"
                     raise DataError(f'The column "{column.name}" {held}; write it in one way.') from None
         for number, columns in names.items():
             try:
                 set_types(self._draft, number, {name: types[name][0] if name in types else pa.string() for name in columns})
-            except pa.ArrowInvalid as error:
-                told = f"The columns of {self.shards[number]} cannot have the types of the other shards ({first_line(error)})"
-                raise DataError(f"{told}; write them in one way.") from error
+            except TypeError as error:
+                told = f"A column of {self.shards[number]} does not go with those of the other shards ({error})"
+                raise DataError(f"{told}; write it in one way.") from error
 
     @property
     def reused(self) -> int:

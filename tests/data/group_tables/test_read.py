@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from heard import Heard
 from likewise import stages
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.run import Run, current, leftovers
+from likewise.data import archives
 from likewise.data.archives import ImageArchiveSource
 from likewise.data.corpus import Corpus
 from likewise.data.group_tables import read as module
@@ -126,7 +128,7 @@ def test_an_interrupted_reading_goes_on(
     with pytest.raises(KeyboardInterrupt):
         read(folder, tmp_path / "out")
     assert {"0.tar", "1.tar"} <= set(read_names)
-    with pytest.raises(DataError, match=r"2\.tar was not read to its end; read it into .*out again\."):
+    with pytest.raises(DataError, match=r"2\.tar was not read to its end; read it into .*out again"):
         tables_at([tmp_path / "out"])
     monkeypatch.setattr(module, "ingest", original)
     before = set(read_names)
@@ -199,6 +201,103 @@ def test_nothing_that_can_be_read_is_an_error(tmp_path: Path) -> None:
         read(tmp_path / "none", tmp_path / "out")
 
 
+def test_a_fault_that_has_gone_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, original = tars(tmp_path / "tars"), archives.members
+
+    def unreadable(path: Path) -> Any:
+        if path.name == "1.tar":
+            raise DataError(f"{path} cannot be opened (Permission denied); make it readable.")
+        return original(path)
+
+    monkeypatch.setattr(archives, "members", unreadable)
+    with pytest.raises(DataError, match="Permission denied"):
+        read(folder, tmp_path / "out")
+    monkeypatch.setattr(archives, "members", original)
+    assert [each.pictures for each in read(folder, tmp_path / "out", on_bad="reject").archives] == [3] * ARCHIVES
+
+
+def test_another_archive_of_a_name_does_not_take_its_place(tmp_path: Path) -> None:
+    folder = tars(tmp_path / "first", count=1)
+    read(folder, tmp_path / "out")
+    shutil.copytree(folder, tmp_path / "copy")
+    assert read(tmp_path / "copy", tmp_path / "out").archives[0].reused, "it is the same"
+    shutil.rmtree(folder)
+    shutil.rmtree(tmp_path / "copy")
+    (tmp_path / "second").mkdir()
+    write_archive(tmp_path / "second" / "0.tar", {"9/9": picture(9)}, {})
+    with pytest.raises(DataError, match=r"has what was read of .*, whose name is the same; name another folder"):
+        read(tmp_path / "second", tmp_path / "out")
+    assert len(tables_at([tmp_path / "out"])) == 1
+
+
+def test_a_renamed_archive_is_not_taken_for_a_second_one(tmp_path: Path) -> None:
+    folder = tars(tmp_path / "tars")
+    read(folder, tmp_path / "out")
+    (folder / "1.tar").rename(folder / "one.tar")
+    with pytest.raises(DataError, match=r"one\.tar seems to be .*1\.tar, renamed; give it that name, or name another folder"):
+        read(folder, tmp_path / "out")
+
+
+def test_what_was_never_read_and_is_gone_leaves_the_list(tmp_path: Path) -> None:
+    folder = tars(tmp_path / "tars")
+    (folder / "1.tar").write_bytes(b"\1" * 2000)
+    with pytest.raises(DataError, match=r"1\.tar"):
+        read(folder, tmp_path / "out")
+    with pytest.raises(DataError, match=r"1\.tar was not read to its end \(.*\); read it into .* again, with --on-bad reject"):
+        tables_at([tmp_path / "out"])
+    (folder / "1.tar").unlink()
+    read(folder, tmp_path / "out")
+    assert len(tables_at([tmp_path / "out"])) == ARCHIVES - 1
+
+
+def test_an_end_at_one_archive_leaves_the_others_as_they_were(tmp_path: Path) -> None:
+    folder = tars(tmp_path / "tars")
+    read(folder, tmp_path / "out")
+    (folder / "0.tar").write_bytes(b"\1" * 2000)
+    with pytest.raises(DataError, match=r"0\.tar"):
+        read(folder, tmp_path / "out")
+    listed = ArchiveList.of(tmp_path / "out")
+    assert listed is not None
+    assert [name for name, entry in listed.archives.items() if entry.read] == ["1.tar", "2.tar", "3.tar"]
+    with pytest.raises(DataError, match=r"0\.tar was not read to its end"):
+        tables_at([tmp_path / "out" / "0.tar"])
+    assert len(tables_at([tmp_path / "out" / "1.tar"])) == 1
+
+
+def test_what_people_keep_beside_artifacts_stays(tmp_path: Path) -> None:
+    folder = tars(tmp_path / "tars")
+    read(folder, tmp_path / "out")
+    (tmp_path / "out" / "0.tar" / "notes.txt").write_text("mine")
+    (folder / "0.tar").write_bytes(b"\1" * 2000)
+    found = read(folder, tmp_path / "out", on_bad="reject")
+    assert found.archives[0].fault.endswith("What was read of it before it changed is removed.")
+    assert [path.name for path in (tmp_path / "out" / "0.tar").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("damage", [{"archives": {"../tars": {"path": "x"}}}, {"archives": {"a": {"path": 3}}}, {"archives": []}])
+def test_a_list_that_leads_elsewhere_is_damaged(tmp_path: Path, damage: dict[str, Any]) -> None:
+    folder = tars(tmp_path / "tars")
+    read(folder, tmp_path / "out")
+    (tmp_path / "out" / LIST).write_text(json.dumps({"options": {}, **damage}))
+    with pytest.raises(DataError, match="is damaged"):
+        read(folder, tmp_path / "out")
+    assert len(list(folder.iterdir())) == ARCHIVES
+
+
+@pytest.mark.parametrize("thing", ["file", "link"])
+def test_what_stands_in_the_place_of_an_archives_folder_is_left_alone(tmp_path: Path, thing: str) -> None:
+    folder = tars(tmp_path / "tars")
+    read(folder, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "0.tar")
+    assert "not read to its end" in {row.label: row.value for row in inspect(tmp_path / "out").rows}["0.tar"]
+    if thing == "file":
+        (tmp_path / "out" / "0.tar").write_text("mine")
+    else:
+        (tmp_path / "out" / "0.tar").symlink_to(folder)
+    with pytest.raises(DataError, match=r"0\.tar is there already, and is no folder"):
+        read(folder, tmp_path / "out", on_bad="reject")
+
+
 def test_folders_of_others_are_refused(tmp_path: Path) -> None:
     folder, options = tars(tmp_path / "tars"), ImageArchiveOptions(path="", group_from_folder=True)
     before = sorted(tmp_path.rglob("*"))
@@ -242,8 +341,15 @@ def test_what_an_older_version_read_is_read_again(tmp_path: Path, monkeypatch: p
     read(folder, tmp_path / "out")
     read_names.clear()
     monkeypatch.setattr(module, "INGEST_VERSION", module.INGEST_VERSION + 1)
-    assert not any(each.reused for each in read(folder, tmp_path / "out").archives)
-    assert len(read_names) == ARCHIVES
+    monkeypatch.setattr(module.ingest, "version", module.INGEST_VERSION)
+    (folder / "0.tar").rename(tmp_path / "0.tar")
+    read(folder, tmp_path / "out")
+    assert sorted(read_names) == ["1.tar", "2.tar", "3.tar"]
+    assert len(tables_at([tmp_path / "out"])) == ARCHIVES, "what is not there to be read again stays"
+    (tmp_path / "0.tar").rename(folder / "0.tar")
+    read_names.clear()
+    assert [each.reused for each in read(folder, tmp_path / "out").archives] == [False, True, True, True]
+    assert read_names == ["0.tar"]
 
 
 def test_only_one_process_reads_into_a_folder(tmp_path: Path) -> None:
@@ -277,6 +383,9 @@ def test_archives_of_other_names(tmp_path: Path) -> None:
     found = read(folder, tmp_path / "out")
     assert found.sentences()[0] == f"{folder / 'Gebäude 1.tar'}: 3 pictures of 2 groups."
     assert len(tables_at([tmp_path / "out"])) == 1
+    shutil.copy(folder / "Gebäude 1.tar", folder / "log.jsonl")
+    with pytest.raises(DataError, match="called like a file that is written beside it; rename it"):
+        read(folder / "log.jsonl", tmp_path / "out")
     (folder / "Gebäude 1.tar").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.tar"))
     with pytest.raises(DataError, match=r"\\xff\.tar has a name that is not UTF-8; rename it"):
         read(folder, tmp_path / "out")
@@ -331,7 +440,7 @@ def test_a_damaged_artifact_is_made_again(tmp_path: Path) -> None:
     assert "damaged" in {row.label: row.value for row in inspect(tmp_path / "out").rows}["1.tar"]
     assert [each.pictures for each in read(folder, tmp_path / "out").archives] == [3] * ARCHIVES
     (tmp_path / "out" / LIST).write_text("{}")
-    with pytest.raises(DataError, match=r"archives\.json is damaged"):
+    with pytest.raises(DataError, match=r"likewise-archives\.json is damaged"):
         read(folder, tmp_path / "out")
 
 

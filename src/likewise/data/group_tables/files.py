@@ -56,9 +56,10 @@ def tables_at(paths: Sequence[Path]) -> list[Path]:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    listed = ArchiveList.of(folder)
-    if listed is not None:
+    if (listed := ArchiveList.of(folder)) is not None:
         return listed.tables()
+    if is_stage(folder) and (listed := ArchiveList.of(folder.parent)) is not None and folder.name in listed.archives:
+        return listed.tables(folder.name)
     ingested = current(folder, "" if is_stage(folder) else "ingest")
     place = folder if ingested is None else ingested.path
     ours = (place / MANIFEST).is_file()  # what ingest has written, of which other tables are no items

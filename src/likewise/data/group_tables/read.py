@@ -5,19 +5,19 @@ An archive that was read and has not changed is not read again, so a call that w
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.draft import Reporter, Silence
 from likewise.artifacts.files import storable
-from likewise.artifacts.run import LOG, Run, leftovers
+from likewise.artifacts.run import LOG, Run
 from likewise.data.archives import archives_at
-from likewise.data.group_tables.archive_list import LIST, ArchiveList, Entry
+from likewise.data.group_tables.archive_list import LIST, ArchiveList, Entry, current_name, state_of
 from likewise.data.group_tables.summary import summary
 from likewise.data.group_tables.words import counted, examples
 from likewise.data.images import readers
@@ -30,7 +30,7 @@ from likewise.errors import DataError
 from likewise.types import Reject
 
 WORK = "read"  # what progress is told of
-OURS = {LIST, LOG, ".lock"}  # what a call leaves that was ended before it had listed its archives
+OURS = (LIST, LOG, ".lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,21 @@ def read_archives(
     UserError where another process reads into it.
     """
     archives, heard = _named(paths), _Heard()
+    if not encodable(str(into.absolute())):
+        raise DataError(f"{storable(into)} is a name that is not UTF-8; name another folder.")
     with ExitStack() as held:
         try:
-            if not (into / LIST).is_file() and into.exists() and any(path.name not in OURS for path in into.iterdir()):
+            if not (into / LIST).is_file() and into.exists() and not all(map(_is_ours, into.iterdir())):
                 raise DataError(f"{into} is there already, and holds other things; name a new folder.")
             run = held.enter_context(Run(into, reporter=heard))
         except OSError as error:
             raise DataError(f"{into} cannot be written ({error.strerror}); name a folder elsewhere.") from error
         return _Reading(archives, _listed(into, archives, options), options, run, heard, reporter or Silence()).done()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a call leaves this that was ended before it had listed its archives."""
+    return path.name in OURS or path.name.startswith(f".{LIST}.")
 
 
 def _named(paths: Sequence[Path]) -> dict[str, Path]:
@@ -102,6 +109,8 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
         if not encodable(str(archive.absolute())):
             raise DataError(f"{storable(archive)} has a name that is not UTF-8; rename it.")
         name = safe_name(archive.name)
+        if name in OURS:
+            raise DataError(f"{archive} is called like a file that is written beside it; rename it.")
         other = found.setdefault(name, archive)
         if other is archive:
             continue
@@ -112,24 +121,43 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
 
 
 def _listed(into: Path, archives: dict[str, Path], options: ImageArchiveOptions) -> ArchiveList:
-    """The list of the folder with these archives, stored: none of them counts as read until it is looked at."""
-    wanted = options.model_dump(mode="json", exclude={"path", "on_bad"})
-    listed = ArchiveList.of(into) or ArchiveList(into, wanted, INGEST_VERSION)
-    if listed.options != wanted:
-        other = ", ".join(f"{name} = {value}" for name, value in listed.options.items() if wanted.get(name) != value)
+    """The list of the folder with these archives, stored."""
+    wanted = _described(options)
+    listed = ArchiveList.of(into) or ArchiveList(into, wanted)
+    before = {**_described(ImageArchiveOptions(path="")), **listed.options}
+    if before != wanted:
+        other = ", ".join(f"{name} = {value}" for name, value in before.items() if wanted.get(name) != value)
         raise DataError(f"{into} was read with {other}; read it so again, or name another folder.")
+    _forget_gone(listed, archives)
     for name, archive in archives.items():
-        before = listed.archives.get(name)
-        if before is not None and Path(before.path).exists() and Path(before.path).resolve() != archive.resolve():
-            raise DataError(f"{into} has what was read of {before.path}, whose name is the same; name another folder.")
-    if listed.version != INGEST_VERSION:
-        for name, entry in listed.archives.items():
-            shutil.rmtree(into / name, ignore_errors=True)  # what an older version wrote
-            entry.read = False
-        listed.version = INGEST_VERSION
-    listed.archives |= {name: Entry(str(archive.absolute())) for name, archive in archives.items()}
+        folder, state = into / name, state_of(archive)
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise DataError(f"{folder} is there already, and is no folder; move it, or name another folder.")
+        entry = listed.archives.setdefault(name, Entry(str(archive.absolute())))
+        if Path(entry.path).resolve() != archive.resolve() and entry.state != state:
+            raise DataError(f"{into} has what was read of {entry.path}, whose name is the same; name another folder.")
+        for other_name, other_entry in listed.archives.items():
+            if other_name != name and other_entry.read and other_entry.state == state and not Path(other_entry.path).exists():
+                raise DataError(f"{archive} seems to be {other_entry.path}, renamed; give it that name, or name another folder.")
+        entry.path = str(archive.absolute())
+        entry.left_out = False
+        entry.read = entry.read and (entry.state, entry.version) == (state, INGEST_VERSION)
     listed.write()
     return listed
+
+
+def _described(options: ImageArchiveOptions) -> dict[str, Any]:
+    """The options that decide what is read of an archive."""
+    return options.model_dump(mode="json", exclude={"path", "on_bad"})
+
+
+def _forget_gone(listed: ArchiveList, archives: dict[str, Path]) -> None:
+    """Take out of the list what was never read, and cannot be any more."""
+    for name, entry in list(listed.archives.items()):
+        there = entry.read and (listed.folder / name).is_dir()
+        if name not in archives and not there and not Path(entry.path).exists():
+            listed.clear(name, all_=True)
+            del listed.archives[name]
 
 
 class _Heard(Silence):
@@ -198,19 +226,22 @@ class _Reading:
         self._heard.go_on = self._tell if self._threads == 1 else go_on
         name = self._names[number]
         archive = self._archives[name]
-        artifact = self._list.unchanged(name, archive)
+        entry, state = self._list.archives[name], state_of(archive)
+        artifact = self._list.artifact(name) if (entry.state, entry.version) == (state, INGEST_VERSION) else None
         if artifact is not None:
+            self._heard.sentences[name] = list(artifact.remarks)
             return self._told(name, artifact, reused=True)
+        self._list.clear(name, all_=False)  # what is unfinished is one shard, which is read as a whole
         # what is bad is in the artifact in any case: who then wants to go on without it need not read the others again
-        options = self._options.model_copy(update={"path": self._list.archives[name].path, "on_bad": "reject"})
+        options = self._options.model_copy(update={"path": entry.path, "on_bad": "reject"})
         try:
             artifact = self._run.stage(ingest, options, name=name)
         except DataError as error:
+            self._list.clear(name, all_=False)
             return ReadArchive(archive, fault=str(error).removeprefix("[ingest] "))
         assert artifact is not None
-        for unused in leftovers(self._list.folder):
-            if unused.parent.name == name:  # of others it may be what is being written
-                shutil.rmtree(unused)
+        entry.state, entry.version = state, INGEST_VERSION
+        self._list.clear(name, all_=False)
         return self._told(name, artifact, reused=False)
 
     def _told(self, name: str, artifact: Artifact, *, reused: bool) -> ReadArchive:
@@ -228,14 +259,19 @@ class _Reading:
 
     def _settled(self, name: str, archive: ReadArchive) -> ReadArchive:
         """The archive, noted in the list; DataError where something cannot be read and the work is to end then."""
-        entry = self._list.archives[name]
-        if self._options.stops_at_bad and (archive.fault or archive.rejected):
-            fault = archive.fault or _first_reject(archive)
-            raise DataError(f"{fault.removesuffix('.')}, or go on without it by --on-bad reject.")
-        if archive.fault and (self._list.folder / name).exists():
-            shutil.rmtree(self._list.folder / name)  # what was read of it when it was another archive
-        entry.read, entry.fault = not archive.fault, archive.fault
+        entry, stops = self._list.archives[name], self._options.stops_at_bad
+        bad = archive.fault or (_first_reject(archive) if archive.rejected else "")
+        entry.fault = bad if archive.fault or stops else ""
+        entry.read = not entry.fault
+        entry.left_out = bool(archive.fault) and not stops
+        if entry.left_out:
+            known = current_name(self._list.folder / name)
+            self._list.clear(name, all_=True)
+            if known:
+                archive = replace(archive, fault=f"{archive.fault} What was read of it before it changed is removed.")
         self._list.write()
+        if entry.fault and stops:
+            raise DataError(f"{bad.removesuffix('.')}, or go on without it by --on-bad reject.")
         return archive
 
 
