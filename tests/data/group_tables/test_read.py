@@ -245,6 +245,9 @@ def test_what_was_never_read_and_is_gone_leaves_the_list(tmp_path: Path) -> None
         read(folder, tmp_path / "out")
     with pytest.raises(DataError, match=r"1\.tar was not read to its end \(.*\); read it into .* again, with --on-bad reject"):
         tables_at([tmp_path / "out"])
+    folder = folder.rename(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"moved/1\.tar"):
+        read(folder, tmp_path / "out")
     (folder / "1.tar").unlink()
     read(folder, tmp_path / "out")
     assert len(tables_at([tmp_path / "out"])) == ARCHIVES - 1

@@ -134,7 +134,7 @@ def _listed(into: Path, archives: dict[str, Path], options: ImageArchiveOptions)
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise DataError(f"{folder} is there already, and is no folder; move it, or name another folder.")
         entry = listed.archives.setdefault(name, Entry(str(archive.absolute())))
-        if Path(entry.path).resolve() != archive.resolve() and entry.state != state:
+        if entry.state and entry.state != state and Path(entry.path).resolve() != archive.resolve():
             raise DataError(f"{into} has what was read of {entry.path}, whose name is the same; name another folder.")
         for other_name, other_entry in listed.archives.items():
             if other_name != name and other_entry.read and other_entry.state == state and not Path(other_entry.path).exists():
