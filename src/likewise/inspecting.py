@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from likewise.artifacts.artifact import MANIFEST, REMARKS, Artifact, Manifest
-from likewise.artifacts.run import CURRENT, LOG, current, is_stage, leftovers
+from likewise.artifacts.run import CURRENT, LOG, current, in_force, is_stage, leftovers
 from likewise.data.group_tables.archive_list import LIST, ArchiveList
 from likewise.data.group_tables.words import counted
 from likewise.errors import DamagedArtifact, DataError, UserError
@@ -123,7 +123,7 @@ def _archives(path: Path) -> Iterator[Row]:
 
 def _in_force(pointer: Path) -> Path:
     """The folder of the artifact that a pointer names."""
-    return pointer.parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
+    return pointer.parent / (in_force(pointer.parent) or "")
 
 
 def _written(pointer: Path) -> float:

@@ -177,6 +177,8 @@ def test_leftovers_are_what_is_no_longer_in_force(tmp_path: Path) -> None:
     assert in_force is not None
     assert found != in_force.path
     assert found.parent == in_force.path.parent
+    (tmp_path / "shout" / "current").write_bytes(b"\xff")
+    assert leftovers(tmp_path) == sorted([found, in_force.path]), "nothing is in force"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"\0", b"../../elsewhere", b"nothing-of-this-name"])

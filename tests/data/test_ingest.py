@@ -333,7 +333,8 @@ def test_one_id_for_two_items_is_an_error(tmp_path: Path, strange: type[Strange]
         ingest(draft(tmp_path, "ingest"), StrangeOptions())
 
 
-def test_one_id_for_two_items_of_different_shards_is_an_error(tmp_path: Path, strange: type[Strange]) -> None:
+@pytest.mark.usefixtures("strange")
+def test_one_id_for_two_items_of_different_shards_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Two(Strange):
         def shards(self) -> Sequence[str]:
             return ["first", "second", "third"]
@@ -341,7 +342,7 @@ def test_one_id_for_two_items_of_different_shards_is_an_error(tmp_path: Path, st
         def read(self, shard: str) -> Iterator[Any]:
             yield Items(shard, [shard, "1"], [shard, "another" if shard == "third" else "one"])
 
-    sys.modules["strange_source"].Strange = Two  # type: ignore[attr-defined]  # a stranger's module
+    monkeypatch.setattr("strange_source.Strange", Two)
     with pytest.raises(DataError, match='"1" stands for two different items, in first and in third; give each item an id'):
         ingest(draft(tmp_path, "ingest"), UnpairedOptions())
 
@@ -400,7 +401,8 @@ def test_values_that_do_not_go_together_are_told(
         ingest(draft(tmp_path, "ingest"), UnpairedOptions())
 
 
-def test_whole_and_other_numbers_of_several_shards_go_together(tmp_path: Path, strange: type[Strange]) -> None:
+@pytest.mark.usefixtures("strange")
+def test_whole_and_other_numbers_of_several_shards_go_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: dict[str, Any] = {"a": 1, "b": 2.5, "c": None}
 
     class Three(Strange):
@@ -410,7 +412,7 @@ def test_whole_and_other_numbers_of_several_shards_go_together(tmp_path: Path, s
         def read(self, shard: str) -> Iterator[Any]:
             yield Items(shard, [shard], [shard], {"size": [sizes[shard]]})
 
-    sys.modules["strange_source"].Strange = Three  # type: ignore[attr-defined]  # a stranger's module
+    monkeypatch.setattr("strange_source.Strange", Three)
     unfinished = draft(tmp_path, "ingest")
     ingest(unfinished, UnpairedOptions())
     corpus = Corpus(publish(unfinished))

@@ -274,19 +274,23 @@ def _state(thing: str) -> Any:
 
 def current(folder: Path, stage: str) -> Artifact | None:
     """The artifact in force of a stage in a run's folder, or None. DamagedArtifact where what names it is no name."""
-    pointer = folder / stage / CURRENT
-    if not pointer.is_file():
+    name = in_force(folder / stage)
+    if name is None:
         return None
-    name = pointer.read_bytes().strip().decode("utf-8", "replace")
     if not name.isprintable() or "/" in name:
-        raise DamagedArtifact(f"{pointer} names no artifact; remove it, and the stage is run again.")
+        raise DamagedArtifact(f"{folder / stage / CURRENT} names no artifact; remove it, and the stage is run again.")
     return Artifact(folder / stage / name)
+
+
+def in_force(stage: Path) -> str | None:
+    """What stands in a stage's folder as the name of the artifact in force, whatever it is; None for nothing."""
+    pointer = stage / CURRENT
+    return pointer.read_bytes().strip().decode("utf-8", "replace") if pointer.is_file() else None
 
 
 def is_stage(folder: Path) -> bool:
     """Whether a folder is that of a stage: something in it names the artifact in force."""
-    pointer = folder / CURRENT
-    return pointer.is_file() and KEY.fullmatch(pointer.read_bytes().strip().decode("utf-8", "replace")) is not None
+    return KEY.fullmatch(in_force(folder) or "") is not None
 
 
 def versions() -> dict[str, str]:
@@ -339,11 +343,5 @@ def leftovers(folder: Path) -> list[Path]:
 
     Only folders RUN/STAGE/KEY: whatever else people keep beside them, or a folder that is no run, is not to be removed.
     """
-    found = []
-    for path in sorted(folder.glob("*/*")):
-        if path.is_dir() and KEY.fullmatch(path.name):
-            pointer = path.parent / CURRENT
-            in_force = pointer.is_file() and pointer.read_text(encoding="utf-8").strip() == path.name
-            if not in_force or not (path / MANIFEST).exists():
-                found.append(path)
-    return found
+    artifacts = [path for path in sorted(folder.glob("*/*")) if path.is_dir() and KEY.fullmatch(path.name)]
+    return [path for path in artifacts if in_force(path.parent) != path.name or not (path / MANIFEST).exists()]

@@ -56,9 +56,9 @@ class PartTable:
         self._without &= without
 
     def _united(self, given: pa.Schema, without: set[str]) -> pa.Schema:
+        if more := sorted(set(given.names) - set(self._schema.names)):
+            raise KeyError(f"the first rows have no {', '.join(more)}")
         fields = {}
-        if new := set(given.names) - set(self._schema.names):
-            raise KeyError(f"{', '.join(sorted(new))} not in the first slice")
         for known in self._schema:
             new = given.field(known.name).type
             if known.name in without:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from likewise.artifacts.artifact import Artifact
 from likewise.artifacts.files import file_state, write_json
-from likewise.artifacts.run import CURRENT, KEY, current
+from likewise.artifacts.run import CURRENT, KEY, current, in_force
 from likewise.errors import DamagedArtifact, DataError
 
 LIST = "likewise-archives.json"
@@ -82,21 +82,24 @@ class ArchiveList:
             return found
         return None
 
-    def clear(self, name: str, *, all_: bool) -> None:
-        """Remove the artifacts of an archive that are not in force, or all of them; nothing else that stands beside them."""
+    def drop_unused(self, name: str) -> None:
+        """Remove the artifacts of an archive that are not in force; nothing else that stands beside them."""
+        folder = self.folder / name
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if KEY.fullmatch(path.name) and path.name != in_force(folder):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def drop(self, name: str) -> bool:
+        """Remove all artifacts of an archive, and its folder if nothing else is in it; whether one was in force."""
         folder = self.folder / name
         if not folder.is_dir():
-            return
-        kept = current_name(folder)
-        if all_:
-            (folder / CURRENT).unlink(missing_ok=True)
-            kept = ""
-        for path in folder.iterdir():
-            if KEY.fullmatch(path.name) and path.name != kept:
-                shutil.rmtree(path, ignore_errors=True)
-        if all_:
-            with suppress(OSError):
-                folder.rmdir()
+            return False
+        was_read = in_force(folder) is not None
+        (folder / CURRENT).unlink(missing_ok=True)
+        self.drop_unused(name)
+        with suppress(OSError):  # people keep things in it
+            folder.rmdir()
+        return was_read
 
     def tables(self, name: str | None = None) -> list[Path]:
         """The tables of items of an archive, or of all that are not left out; DataError where one is not read to its end."""
@@ -111,12 +114,6 @@ class ArchiveList:
                 raise DataError(f"{entry.path} was not read to its end{told}; {remedy}.")
             found += [artifact.path / file for file in sorted(artifact.manifest.files) if file.startswith("items-")]
         return found
-
-
-def current_name(folder: Path) -> str:
-    """What the file beside artifacts names; empty where there is none."""
-    pointer = folder / CURRENT
-    return pointer.read_bytes().strip().decode("utf-8", "replace") if pointer.is_file() else ""
 
 
 def state_of(archive: Path) -> list[int]:

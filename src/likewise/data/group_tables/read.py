@@ -17,7 +17,7 @@ from likewise.artifacts.draft import Reporter, Silence
 from likewise.artifacts.files import storable
 from likewise.artifacts.run import LOG, Run
 from likewise.data.archives import archives_at
-from likewise.data.group_tables.archive_list import LIST, ArchiveList, Entry, current_name, state_of
+from likewise.data.group_tables.archive_list import LIST, ArchiveList, Entry, state_of
 from likewise.data.group_tables.summary import summary
 from likewise.data.group_tables.words import counted, examples
 from likewise.data.images import readers
@@ -130,20 +130,26 @@ def _listed(into: Path, archives: dict[str, Path], options: ImageArchiveOptions)
         raise DataError(f"{into} was read with {other}; read it so again, or name another folder.")
     _forget_gone(listed, archives)
     for name, archive in archives.items():
-        folder, state = into / name, state_of(archive)
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise DataError(f"{folder} is there already, and is no folder; move it, or name another folder.")
-        entry = listed.archives.setdefault(name, Entry(str(archive.absolute())))
-        if entry.state and entry.state != state and Path(entry.path).resolve() != archive.resolve():
-            raise DataError(f"{into} has what was read of {entry.path}, whose name is the same; name another folder.")
-        for other_name, other_entry in listed.archives.items():
-            if other_name != name and other_entry.read and other_entry.state == state and not Path(other_entry.path).exists():
-                raise DataError(f"{archive} seems to be {other_entry.path}, renamed; give it that name, or name another folder.")
+        _refuse_confusion(listed, name, archive)
+        entry = listed.archives.setdefault(name, Entry(""))
         entry.path = str(archive.absolute())
         entry.left_out = False
-        entry.read = entry.read and (entry.state, entry.version) == (state, INGEST_VERSION)
+        entry.read = entry.read and (entry.state, entry.version) == (state_of(archive), INGEST_VERSION)
     listed.write()
     return listed
+
+
+def _refuse_confusion(listed: ArchiveList, name: str, archive: Path) -> None:
+    """DataError where the archive's folder is something else, and where another archive had its name, or this another one."""
+    folder, state = listed.folder / name, state_of(archive)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise DataError(f"{folder} is there already, and is no folder; move it, or name another folder.")
+    before = listed.archives.get(name)
+    if before and before.state not in ([], state) and Path(before.path).resolve() != archive.resolve():
+        raise DataError(f"{listed.folder} has what was read of {before.path}, whose name is the same; name another folder.")
+    for other, entry in listed.archives.items():
+        if other != name and entry.read and entry.state == state and not Path(entry.path).exists():
+            raise DataError(f"{archive} seems to be {entry.path}, renamed; give it that name, or name another folder.")
 
 
 def _described(options: ImageArchiveOptions) -> dict[str, Any]:
@@ -156,7 +162,7 @@ def _forget_gone(listed: ArchiveList, archives: dict[str, Path]) -> None:
     for name, entry in list(listed.archives.items()):
         there = entry.read and (listed.folder / name).is_dir()
         if name not in archives and not there and not Path(entry.path).exists():
-            listed.clear(name, all_=True)
+            listed.drop(name)
             del listed.archives[name]
 
 
@@ -231,17 +237,17 @@ class _Reading:
         if artifact is not None:
             self._heard.sentences[name] = list(artifact.remarks)
             return self._told(name, artifact, reused=True)
-        self._list.clear(name, all_=False)  # what is unfinished is one shard, which is read as a whole
+        self._list.drop_unused(name)  # what is unfinished is one shard, which is read as a whole
         # what is bad is in the artifact in any case: who then wants to go on without it need not read the others again
         options = self._options.model_copy(update={"path": entry.path, "on_bad": "reject"})
         try:
             artifact = self._run.stage(ingest, options, name=name)
         except DataError as error:
-            self._list.clear(name, all_=False)
+            self._list.drop_unused(name)
             return ReadArchive(archive, fault=str(error).removeprefix("[ingest] "))
         assert artifact is not None
         entry.state, entry.version = state, INGEST_VERSION
-        self._list.clear(name, all_=False)
+        self._list.drop_unused(name)
         return self._told(name, artifact, reused=False)
 
     def _told(self, name: str, artifact: Artifact, *, reused: bool) -> ReadArchive:
@@ -264,11 +270,8 @@ class _Reading:
         entry.fault = bad if archive.fault or stops else ""
         entry.read = not entry.fault
         entry.left_out = bool(archive.fault) and not stops
-        if entry.left_out:
-            known = current_name(self._list.folder / name)
-            self._list.clear(name, all_=True)
-            if known:
-                archive = replace(archive, fault=f"{archive.fault} What was read of it before it changed is removed.")
+        if entry.left_out and self._list.drop(name):
+            archive = replace(archive, fault=f"{archive.fault} What was read of it before it changed is removed.")
         self._list.write()
         if entry.fault and stops:
             raise DataError(f"{bad.removesuffix('.')}, or go on without it by --on-bad reject.")
